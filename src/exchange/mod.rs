@@ -1,0 +1,3 @@
+//! One request and its answer: arrive, admit, choose, settle, refusal. Knows nothing of Pingora.
+
+pub mod settings;

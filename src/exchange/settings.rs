@@ -1,0 +1,24 @@
+//! Bounds on one exchange, and how attribution headers become tags.
+
+use crate::base::clock::Duration;
+
+/// Bounds and attribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The largest request body that is accepted, in bytes.
+    pub body_bytes_max: u64,
+    /// The largest request head that is accepted: target and all header names and values, in bytes.
+    pub head_bytes_max: usize,
+    /// The longest time from the request's head to the end of a body that must be read before forwarding.
+    pub body_read_max: Duration,
+    /// How much a compressed request body may grow when its copy is decoded, in bytes.
+    pub decoded_bytes_max: u64,
+    /// How long an idle caller's connection is kept, in whole seconds; 0 closes after each answer.
+    pub keepalive_seconds: u64,
+    /// The longest time that a write to a caller may block.
+    pub caller_write_max: Duration,
+    /// Tries of connecting per request, the first included.
+    pub attempts_max: u8,
+    /// Headers that become tags, in lower case, with the tag's name: (`x-project`, `project`).
+    pub attribution_headers: Vec<(String, String)>,
+}

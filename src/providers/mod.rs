@@ -1,0 +1,3 @@
+//! Providers are data: where they are, how they authenticate, what their endpoints are called. Code knows dialects.
+
+pub mod provider;

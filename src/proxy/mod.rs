@@ -1,0 +1,3 @@
+//! The Pingora side: hooks that translate, never decide.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! The control store behind the domain's ports: SQLite.
+
+pub mod settings;

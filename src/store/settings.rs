@@ -1,0 +1,10 @@
+//! Where the control store is.
+
+use std::path::PathBuf;
+
+/// The control store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The SQLite file; made when it is missing.
+    pub sqlite: PathBuf,
+}

@@ -1,0 +1,80 @@
+//! Every metric of the program, in one list. Labels hold only values from small closed sets.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use std::sync::LazyLock;
+
+/// The process' metrics.
+pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+macro_rules! metrics {
+    ($($kind:ident $field:ident $([$($label:literal),+])? = $name:literal, $help:literal;)*) => {
+        /// One field a metric; the help text says what it counts.
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: metrics!(@type $kind),)*
+        }
+
+        impl Metrics {
+            #[expect(clippy::expect_used, reason = "names and labels are constants: a wrong one fails the first test")]
+            fn new() -> Self {
+                let registry = Registry::new();
+                $(let $field = metrics!(@make $kind $name $help [$($($label),+)?]);
+                registry.register(Box::new($field.clone())).expect("metric registers once");)*
+                Self { registry, $($field,)* }
+            }
+        }
+    };
+    (@type counter) => { IntCounter };
+    (@type gauge) => { IntGauge };
+    (@type counters) => { IntCounterVec };
+    (@make counter $name:literal $help:literal []) => { IntCounter::new($name, $help).expect("a valid counter") };
+    (@make gauge $name:literal $help:literal []) => { IntGauge::new($name, $help).expect("a valid gauge") };
+    (@make counters $name:literal $help:literal [$($label:literal),+]) => {
+        IntCounterVec::new(Opts::new($name, $help), &[$($label),+]).expect("a valid counter family")
+    };
+}
+
+metrics! {
+    // exchange
+    counters exchanges_total ["provider", "status"] = "gateway_exchanges_total", "Exchanges by provider and status class.";
+    gauge exchanges_open = "gateway_exchanges_open", "Exchanges that have not ended.";
+
+    // auth
+    counter key_lookups_total = "gateway_key_lookups_total", "Look-ups of a gateway key that the cache could not answer.";
+    counter floods_refused_total = "gateway_floods_refused_total", "Requests refused because their address sent too many unknown keys.";
+
+    // limits
+    counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
+
+    // metering and pricing
+    counter unpriced_total = "gateway_unpriced_total", "Exchanges with usage whose model has no price.";
+    counter tags_dropped_total = "gateway_tags_dropped_total", "Attribution tags dropped because they exceed a bound.";
+
+    // usage
+    counter usage_events_total = "gateway_usage_events_total", "Usage events made, one an exchange.";
+    counter usage_events_lost_total = "gateway_usage_events_lost_total", "Usage events lost: the queue was full. Pages someone.";
+    counter usage_events_stored_total = "gateway_usage_events_stored_total", "Usage events that ClickHouse acknowledged.";
+    gauge usage_events_waiting = "gateway_usage_events_waiting", "Usage events not yet acknowledged by ClickHouse.";
+}
+
+impl Metrics {
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_registers_and_renders() {
+        METRICS.exchanges_total.with_label_values(&["openai", "2xx"]).inc();
+        assert!(METRICS.render().contains("gateway_exchanges_total{provider=\"openai\",status=\"2xx\"}"));
+    }
+}

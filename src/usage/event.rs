@@ -1,0 +1,49 @@
+//! The one immutable record of an exchange.
+
+use crate::{
+    auth::key::Environment,
+    base::{
+        clock::Timestamp,
+        ids::{KeyId, OrganizationId, RequestId},
+    },
+    metering::reading::{Tokens, Units, UsageSource},
+    pricing::charge::Charge,
+};
+
+/// One usage event: one exchange that reached the proxy, refused ones included.
+/// Fields that are unknown are empty (`organization_id` of an unknown key, `model_served` without an answer).
+#[derive(Debug, Clone)]
+pub struct UsageEvent {
+    pub request_id: RequestId,
+    /// When the request arrived.
+    pub time: Timestamp,
+    /// `None` when no key was recognised; such events belong to no organization.
+    pub organization_id: Option<OrganizationId>,
+    pub key_id: Option<KeyId>,
+    pub key_prefix: String,
+    pub environment: Environment,
+    /// The provider that was asked for; empty when there is none of that name.
+    pub provider: String,
+    pub endpoint: String,
+    pub method: String,
+    pub model_requested: String,
+    pub model_served: String,
+    /// The status that the caller got; 0 when the caller went before any.
+    pub status: u16,
+    /// See the contract: empty for success, else a refusal's type, `provider_error`, `provider_cut`, `caller_gone`, …
+    pub error_type: String,
+    pub streamed: bool,
+    pub attempts: u8,
+    pub latency_ms: u32,
+    /// Time to the first byte of the answer's body; 0 when there was none.
+    pub ttft_ms: u32,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub tokens: Tokens,
+    pub units: Units,
+    pub usage_source: UsageSource,
+    pub charge: Charge,
+    pub provider_request_id: String,
+    /// Attribution tags, names in lower case, sorted.
+    pub tags: Vec<(String, String)>,
+}

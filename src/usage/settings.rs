@@ -1,0 +1,55 @@
+//! Settings of the usage pipeline and its store.
+
+use crate::base::{clock::Duration, secret::Secret};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Where usage events go.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A usage-store process of our own, over a Unix socket in the data folder.
+    Embedded(Embedded),
+    /// A ClickHouse server or cluster.
+    ClickHouse(Server),
+}
+
+/// The embedded store.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The engine's folder; the socket, lock and log stand beside its data.
+    pub folder: PathBuf,
+    /// The engine's library; `None` looks in the usual places.
+    pub libchdb: Option<PathBuf>,
+    /// The engine's memory in bytes.
+    pub memory_bytes_max: u64,
+    /// A loopback port for ClickHouse tools, off by default; needs a password.
+    pub loopback: Option<(SocketAddr, Secret)>,
+}
+
+/// A ClickHouse server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub url: String,
+    pub user: String,
+    pub password: Option<Secret>,
+}
+
+/// The usage pipeline.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub store: Store,
+    /// The database that holds our tables.
+    pub database: String,
+    /// Events that may wait in memory; more are lost and counted.
+    pub queue_events_max: usize,
+    /// A batch leaves when it is this old …
+    pub flush_interval: Duration,
+    /// … or this large.
+    pub batch_events_max: usize,
+    /// How long rows are kept.
+    pub keep_days: u32,
+    /// Tags that get a column of their own.
+    pub hot_tags: Vec<String>,
+    /// Bounds on one statistics query.
+    pub query_time_max: Duration,
+    pub query_memory_bytes_max: u64,
+}

@@ -1,0 +1,2 @@
+//! The rules of ARCHITECTURE.md that a machine can check.
+#![cfg(test)]
