@@ -67,6 +67,6 @@ mod tests {
     fn rfc3339_goes_there_and_back() {
         let at = Timestamp::from_millis(1_795_300_000_123);
         assert_eq!(Timestamp::parse_rfc3339(&at.to_rfc3339()).unwrap(), at);
-        assert!(at.to_rfc3339().ends_with(".123Z"));
+        assert_eq!(at.to_rfc3339().get(19..), Some(".123Z"));
     }
 }

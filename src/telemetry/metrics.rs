@@ -15,7 +15,6 @@ macro_rules! metrics {
         }
 
         impl Metrics {
-            #[expect(clippy::expect_used, reason = "names and labels are constants: a wrong one fails the first test")]
             fn new() -> Self {
                 let registry = Registry::new();
                 $(let $field = metrics!(@make $kind $name $help [$($($label),+)?]);
