@@ -1,5 +1,10 @@
 //! Who calls, and what they may do. Pure: what must be stored goes through the ports in `port.rs`.
 
 pub mod entitlement;
+pub mod flood;
+pub mod issue;
 pub mod key;
+pub mod keyring;
+pub mod port;
 pub mod settings;
+pub mod view;

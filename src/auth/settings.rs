@@ -16,3 +16,15 @@ pub struct Settings {
     /// How long cached keys go on working while the control store does not answer.
     pub store_down_grace: Duration,
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cache_age_max: Duration::from_secs(15),
+            cache_keys_max: 100_000,
+            cache_unknown_max: 100_000,
+            unknown_per_second_max: 20,
+            store_down_grace: Duration::from_mins(5),
+        }
+    }
+}

@@ -1,3 +1,5 @@
 //! The control store behind the domain's ports: SQLite.
 
+mod rows;
 pub mod settings;
+pub mod sqlite;

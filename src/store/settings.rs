@@ -8,3 +8,9 @@ pub struct Settings {
     /// The SQLite file; made when it is missing.
     pub sqlite: PathBuf,
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { sqlite: PathBuf::from("data/control.sqlite") }
+    }
+}

@@ -1,0 +1,315 @@
+//! Makes organizations and gateway keys: checks what is asked for, says all the faults, and hands the plaintext out
+//! once. Leaves out who may ask (the command line may everything; a ceiling bounds the API).
+
+use super::{
+    entitlement::{Effect, Entitlement},
+    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope},
+    port::{Organization, Registry, RegistryError, StoreDown},
+};
+use crate::{
+    base::{
+        clock::Timestamp,
+        ids::{KeyId, OrganizationId},
+    },
+    limits::KeyLimits,
+};
+use std::fmt;
+
+/// The organization that a first start makes.
+pub const FIRST_ORGANIZATION: &str = "default";
+
+const NAME_CHARS_MAX: usize = 100;
+const RULES_MAX: usize = 100;
+const PATTERN_BYTES_MAX: usize = 256;
+const PROVIDER_BYTES_MAX: usize = 64;
+const LIMIT_MAX: u32 = 1_000_000;
+/// 9999-12-31T23:59:59Z: what RFC 3339 can still write.
+const EXPIRY_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_000);
+
+/// A key as it is asked for.
+#[derive(Debug, Clone)]
+pub struct KeyOrder {
+    pub organization: Organization,
+    pub name: Option<String>,
+    pub kind: KeyKind,
+    pub environment: Environment,
+    pub scopes: Vec<Scope>,
+    pub entitlements: Vec<Entitlement>,
+    pub limits: KeyLimits,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key that was just made: its plaintext, this once, and its record.
+#[derive(Debug)]
+pub struct Issued {
+    pub key: GatewayKey,
+    pub record: KeyRecord,
+}
+
+/// What is wrong with one member of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The member, as the API names it.
+    pub field: &'static str,
+    /// What it must be.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+/// Why nothing was made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    #[error("{}", join(.0))]
+    Faulty(Vec<Fault>),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+impl From<StoreDown> for IssueError {
+    fn from(down: StoreDown) -> Self {
+        Self::Registry(down.into())
+    }
+}
+
+fn join(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Makes an organization.
+pub async fn create_organization(
+    registry: &dyn Registry,
+    name: &str,
+    now: Timestamp,
+) -> Result<Organization, IssueError> {
+    let mut faults = Vec::new();
+    check_name(name, &mut faults);
+    if name.starts_with("org_") {
+        faults.push(fault("name", "must not start with `org_`, as ids do"));
+    }
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    let organization = Organization { id: OrganizationId::generate(), name: name.to_owned(), created_at: now };
+    registry.add_organization(&organization).await?;
+    Ok(organization)
+}
+
+/// Makes a key.
+pub async fn issue(registry: &dyn Registry, order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
+    let issued = make(order, now)?;
+    registry.add_key(&issued.key.hash(), &issued.record).await?;
+    Ok(issued)
+}
+
+/// On a store without organizations: makes one and its first key, which may do everything. `None` on any other
+/// store, and for all but one of several processes that start at once.
+pub async fn bootstrap(registry: &dyn Registry, now: Timestamp) -> Result<Option<Issued>, IssueError> {
+    let organization =
+        Organization { id: OrganizationId::generate(), name: FIRST_ORGANIZATION.to_owned(), created_at: now };
+    let everything = Entitlement { provider: "*".into(), model_pattern: "*".into(), effect: Effect::Allow };
+    let order = KeyOrder {
+        organization: organization.clone(),
+        name: Some("bootstrap".into()),
+        kind: KeyKind::Proxy,
+        environment: Environment::Live,
+        scopes: Scope::ALL.to_vec(),
+        entitlements: vec![everything],
+        limits: KeyLimits::default(),
+        expires_at: None,
+    };
+    let issued = make(order, now)?;
+    let first = registry.add_first(&organization, &issued.key.hash(), &issued.record).await?;
+    Ok(first.then_some(issued))
+}
+
+fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
+    let faults = check(&order, now);
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    let key = GatewayKey::generate(order.kind, order.environment)?;
+    let mut scopes = order.scopes;
+    scopes.sort_unstable();
+    scopes.dedup();
+    let record = KeyRecord {
+        id: KeyId::generate(),
+        organization_id: order.organization.id,
+        organization_name: order.organization.name,
+        name: order.name,
+        key_prefix: key.prefix().to_owned(),
+        environment: order.environment,
+        scopes,
+        entitlements: order.entitlements.into(),
+        limits: order.limits,
+        created_at: now,
+        expires_at: order.expires_at,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    Ok(Issued { key, record })
+}
+
+/// Everything that is wrong with an order; empty when nothing is.
+pub fn check(order: &KeyOrder, now: Timestamp) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Some(name) = &order.name {
+        check_name(name, &mut faults);
+    }
+    if order.scopes.is_empty() {
+        faults.push(fault("scopes", "must name at least one"));
+    }
+    check_rules(&order.entitlements, &mut faults);
+    check_limits(&order.limits, &mut faults);
+    match order.expires_at {
+        Some(end) if end <= now => faults.push(fault("expires_at", "must be in the future")),
+        Some(end) if end > EXPIRY_MAX => faults.push(fault("expires_at", "must be before the year 10000")),
+        Some(_) | None => {}
+    }
+    faults
+}
+
+fn fault(field: &'static str, reason: impl Into<String>) -> Fault {
+    Fault { field, reason: reason.into() }
+}
+
+fn check_name(name: &str, faults: &mut Vec<Fault>) {
+    let length = name.chars().count();
+    if length == 0 || length > NAME_CHARS_MAX {
+        faults.push(fault("name", format!("must have 1 to {NAME_CHARS_MAX} characters")));
+    }
+    if name.chars().any(char::is_control) {
+        faults.push(fault("name", "must not hold control characters"));
+    }
+    if name.trim() != name {
+        faults.push(fault("name", "must not begin or end with white space"));
+    }
+}
+
+fn check_rules(rules: &[Entitlement], faults: &mut Vec<Fault>) {
+    if rules.len() > RULES_MAX {
+        faults.push(fault("entitlements", format!("must be at most {RULES_MAX} rules")));
+    }
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    for Entitlement { provider, model_pattern, .. } in rules.iter().take(RULES_MAX) {
+        let provider_fits = (1..=PROVIDER_BYTES_MAX).contains(&provider.len()) && provider.bytes().all(is_name);
+        if !provider_fits && provider != "*" {
+            let reason = format!("provider must be `*` or a name of letters, digits, `-_.`, not {provider:?}");
+            faults.push(fault("entitlements", reason));
+        }
+        let pattern_fits = (1..=PATTERN_BYTES_MAX).contains(&model_pattern.len());
+        if !pattern_fits || model_pattern.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            let reason = format!("model_pattern must have 1 to {PATTERN_BYTES_MAX} bytes, none of them white space");
+            faults.push(fault("entitlements", reason));
+        }
+    }
+}
+
+fn check_limits(limits: &KeyLimits, faults: &mut Vec<Fault>) {
+    let KeyLimits { requests_per_second, burst, concurrent_requests } = limits;
+    for (name, limit) in
+        [("requests_per_second", requests_per_second), ("burst", burst), ("concurrent_requests", concurrent_requests)]
+    {
+        if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
+            faults.push(fault("limits", format!("{name} must be 1 to {LIMIT_MAX}; leave it out for no limit")));
+        }
+    }
+    if burst.is_some() && requests_per_second.is_none() {
+        faults.push(fault("limits", "burst has no meaning without requests_per_second"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn order() -> KeyOrder {
+        KeyOrder {
+            organization: Organization { id: OrganizationId::new("org_1"), name: "acme".into(), created_at: NOW },
+            name: None,
+            kind: KeyKind::Proxy,
+            environment: Environment::Live,
+            scopes: vec![Scope::StatsRead, Scope::InferenceUse, Scope::StatsRead],
+            entitlements: vec![rule("openai", "gpt-*")],
+            limits: KeyLimits::default(),
+            expires_at: None,
+        }
+    }
+
+    fn rule(provider: &str, model_pattern: &str) -> Entitlement {
+        Entitlement { provider: provider.into(), model_pattern: model_pattern.into(), effect: Effect::Allow }
+    }
+
+    fn limits(requests_per_second: Option<u32>, burst: Option<u32>, concurrent_requests: Option<u32>) -> KeyLimits {
+        KeyLimits { requests_per_second, burst, concurrent_requests }
+    }
+
+    #[test]
+    fn a_key_is_made_as_ordered() {
+        let Issued { key, record } = make(order(), NOW).unwrap();
+        assert_eq!(record.scopes, [Scope::InferenceUse, Scope::StatsRead]);
+        assert_eq!(record.key_prefix, key.prefix());
+        assert!(record.id.as_str().starts_with("key_"));
+        assert_eq!((record.created_at, record.revoked_at), (NOW, None));
+    }
+
+    #[test]
+    fn each_fault_names_its_member() {
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let cases: Vec<(&str, KeyOrder)> = vec![
+            ("name", KeyOrder { name: Some(String::new()), ..order() }),
+            ("name", KeyOrder { name: Some("x".repeat(101)), ..order() }),
+            ("name", KeyOrder { name: Some("a\u{1b}[31mb".into()), ..order() }),
+            ("name", KeyOrder { name: Some(" a".into()), ..order() }),
+            ("scopes", KeyOrder { scopes: vec![], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("", "x")], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("open*", "x")], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("openai", "")], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("openai", "a b")], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("openai", &"x".repeat(257))], ..order() }),
+            ("entitlements", KeyOrder { entitlements: vec![rule("openai", "x"); 101], ..order() }),
+            ("limits", KeyOrder { limits: limits(Some(0), None, None), ..order() }),
+            ("limits", KeyOrder { limits: limits(Some(1), Some(0), None), ..order() }),
+            ("limits", KeyOrder { limits: limits(None, None, Some(1_000_001)), ..order() }),
+            ("limits", KeyOrder { limits: limits(None, Some(5), None), ..order() }),
+            ("expires_at", KeyOrder { expires_at: at(1_000), ..order() }),
+            ("expires_at", KeyOrder { expires_at: at(i64::MAX), ..order() }),
+        ];
+        for (field, order) in cases {
+            let faults = check(&order, NOW);
+            assert_eq!(faults.iter().map(|fault| fault.field).collect::<Vec<_>>(), [field], "{order:?}");
+            assert!(matches!(make(order, NOW), Err(IssueError::Faulty(_))));
+        }
+    }
+
+    #[test]
+    fn all_faults_are_said_at_once() {
+        let bad = KeyOrder { name: Some("\n".into()), scopes: vec![], expires_at: Some(NOW), ..order() };
+        let error = make(bad, NOW).unwrap_err().to_string();
+        for field in ["name", "scopes", "expires_at"] {
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn generous_orders_pass() {
+        let fine = [
+            KeyOrder { name: Some("Çı 東京 — prod".into()), ..order() },
+            KeyOrder { entitlements: vec![rule("*", "*"); 100], ..order() },
+            KeyOrder { entitlements: vec![], ..order() },
+            KeyOrder { limits: limits(Some(1), Some(1), Some(1_000_000)), ..order() },
+            KeyOrder { expires_at: Some(Timestamp::from_millis(1_001)), ..order() },
+        ];
+        for order in fine {
+            assert_eq!(check(&order, NOW), [], "{order:?}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What must be stored of organizations and gateway keys, as the domain asks for it. `store/` answers.
+//! `KeyStore` serves requests, `Registry` the people who issue keys; one adapter implements both.
+
+use super::key::{KeyHash, KeyRecord};
+use crate::base::{
+    clock::Timestamp,
+    ids::{KeyId, OrganizationId},
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// The control store did not answer, or not sensibly. The reason is for the log alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the control store is not available: {reason}")]
+pub struct StoreDown {
+    reason: Arc<str>,
+}
+
+impl StoreDown {
+    /// With what went wrong.
+    pub fn new(reason: impl Into<Arc<str>>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// What requests need.
+#[async_trait]
+pub trait KeyStore: Send + Sync + 'static {
+    /// The record of the key with that hash, whatever its status; `None` when there is no such key.
+    async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreDown>;
+
+    /// Notes when keys were last used. Earlier times than the noted ones change nothing.
+    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreDown>;
+
+    /// Whether the store answers.
+    async fn reachable(&self) -> Result<(), StoreDown>;
+}
+
+/// An organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    pub id: OrganizationId,
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+/// What came of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// The key is revoked from now on.
+    Revoked,
+    /// It had been revoked before; that time stands.
+    AlreadyRevoked,
+    /// There is no such key, or it is another organization's.
+    NoSuchKey,
+}
+
+/// Why the registry did not take something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    #[error("there is an organization of that name")]
+    NameTaken,
+    #[error("there is no such organization")]
+    NoOrganization,
+    #[error(transparent)]
+    Down(#[from] StoreDown),
+}
+
+/// One page of a list: what comes behind an id, at most so many.
+#[derive(Debug, Clone)]
+pub struct Page<'a, Id> {
+    pub after: Option<&'a Id>,
+    pub count_max: u32,
+}
+
+/// What those who issue keys need. Ids are ULIDs, so lists in the order of ids are in the order of creation.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Adds an organization; names are unique whatever their case.
+    async fn add_organization(&self, organization: &Organization) -> Result<(), RegistryError>;
+
+    /// Organizations in the order of their ids.
+    async fn organizations(&self, page: Page<'_, OrganizationId>) -> Result<Vec<Organization>, StoreDown>;
+
+    /// The organization with that id or, failing that, of that name.
+    async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown>;
+
+    /// Adds a key to an organization that exists.
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError>;
+
+    /// Keys of one organization or of all, revoked ones included, in the order of their ids.
+    async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown>;
+
+    /// Revokes a key; with `of`, only if it is that organization's. The row stays.
+    async fn revoke_key(
+        &self,
+        id: &KeyId,
+        of: Option<&OrganizationId>,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreDown>;
+
+    /// Adds an organization with its first key, both or neither, if there is no organization at all.
+    /// True when it did; of several callers at once, in whatever process, one gets true.
+    async fn add_first(
+        &self,
+        organization: &Organization,
+        hash: &KeyHash,
+        record: &KeyRecord,
+    ) -> Result<bool, StoreDown>;
+}

@@ -1,0 +1,79 @@
+//! Rows of the control store and the records that they stand for. Leaves out SQL.
+
+use crate::{
+    auth::{
+        entitlement::Entitlement,
+        key::{Environment, KeyRecord},
+        port::{Organization, StoreDown},
+    },
+    base::{
+        clock::Timestamp,
+        ids::{KeyId, OrganizationId},
+    },
+};
+use serde::de::DeserializeOwned;
+
+/// A row of `organizations`.
+#[derive(sqlx::FromRow)]
+pub(super) struct OrganizationRow {
+    id: String,
+    name: String,
+    created_at: i64,
+}
+
+impl From<OrganizationRow> for Organization {
+    fn from(row: OrganizationRow) -> Self {
+        Self { id: OrganizationId::new(row.id), name: row.name, created_at: Timestamp::from_millis(row.created_at) }
+    }
+}
+
+/// A row of `keys` with its organization's name.
+#[derive(sqlx::FromRow)]
+pub(super) struct KeyRow {
+    id: String,
+    organization_id: String,
+    organization_name: String,
+    key_prefix: String,
+    environment: String,
+    name: Option<String>,
+    scopes: String,
+    entitlements: String,
+    limits: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl TryFrom<KeyRow> for KeyRecord {
+    type Error = StoreDown;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreDown> {
+        let environment = Environment::parse(&row.environment).ok_or_else(|| unreadable(&row.id, "environment"))?;
+        let entitlements: Vec<Entitlement> = json(&row.id, "entitlements", &row.entitlements)?;
+        Ok(Self {
+            organization_id: OrganizationId::new(row.organization_id),
+            organization_name: row.organization_name,
+            name: row.name,
+            key_prefix: row.key_prefix,
+            environment,
+            scopes: json(&row.id, "scopes", &row.scopes)?,
+            entitlements: entitlements.into(),
+            limits: json(&row.id, "limits", &row.limits)?,
+            created_at: Timestamp::from_millis(row.created_at),
+            expires_at: row.expires_at.map(Timestamp::from_millis),
+            revoked_at: row.revoked_at.map(Timestamp::from_millis),
+            last_used_at: row.last_used_at.map(Timestamp::from_millis),
+            id: KeyId::new(row.id),
+        })
+    }
+}
+
+fn json<T: DeserializeOwned>(id: &str, column: &str, text: &str) -> Result<T, StoreDown> {
+    serde_json::from_str(text).map_err(|_| unreadable(id, column))
+}
+
+/// A record that cannot be read must not be guessed at: its key is refused as if the store were down.
+fn unreadable(id: &str, column: &str) -> StoreDown {
+    StoreDown::new(format!("column {column} of key {id} is unreadable; was it written by a newer version?"))
+}

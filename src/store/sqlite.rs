@@ -1,0 +1,349 @@
+//! The control store in one SQLite file: opened, checked and migrated; then the domain's ports.
+//!
+//! Write-ahead log, so that requests read while somebody writes; every commit is on disk before it is confirmed, so
+//! that no revocation is lost; the file belongs to its owner alone. Several processes may open it at once.
+
+use super::{
+    rows::{KeyRow, OrganizationRow},
+    settings::Settings,
+};
+use crate::{
+    auth::{
+        key::{KeyHash, KeyRecord},
+        port::{KeyStore, Organization, Page, Registry, RegistryError, Revocation, StoreDown},
+    },
+    base::{
+        clock::{Duration, Timestamp},
+        ids::{KeyId, OrganizationId},
+    },
+};
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    fs::{OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("schema/control");
+
+/// Connections, each on a thread of its own. Requests read rarely, behind a cache.
+const CONNECTIONS_MAX: u32 = 4;
+/// How long a writer waits for another one.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection.
+const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Read and written by the owner alone; SQLite gives its side files the same mode.
+const MODE: u32 = 0o600;
+
+/// Why the control store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path}: cannot be made or written: {reason}; check the folder and its owner")]
+    NotWritable { path: PathBuf, reason: String },
+    #[error("{path}: is no control store, or a damaged one: {reason}; restore it from a backup or move it away")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{path}: has schema version {version}, written by a newer program; start that one, or restore a backup")]
+    Newer { path: PathBuf, version: i64 },
+    #[error("{path}: {reason}")]
+    Other { path: PathBuf, reason: String },
+}
+
+/// The control store.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it is missing, checks it and brings its schema up to date.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let path = settings.sqlite.as_path();
+        prepare(path).map_err(|error| not_writable(path, &error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIME_MAX)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIME_MAX)
+            .connect_with(options)
+            .await
+            .map_err(|error| open_error(path, &error))?;
+        check_and_migrate(path, &pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Closes all connections, so that the file stands alone again.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// A transaction that writes from its start: it waits for other writers once and cannot fail half-way for them.
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+/// Makes the folder and the file, so that the file has its mode before anything is in it. A file that is there is not
+/// opened: closing it again would drop the locks that SQLite may hold on it elsewhere in this process.
+fn prepare(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    }
+    Ok(())
+}
+
+/// All in one transaction that writes from its start, so that of two processes one migrates and the other finds it
+/// done. `sqlx` takes no lock of its own on SQLite.
+async fn check_and_migrate(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
+    let failed = |error: sqlx::Error| open_error(path, &error);
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let verdict: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *transaction).await.map_err(failed)?;
+    if verdict != "ok" {
+        return Err(OpenError::Damaged { path: path.to_owned(), reason: verdict });
+    }
+    let migrated = MIGRATIONS.run(&mut *transaction).await;
+    migrated.map_err(|error| migrate_error(path, error))?;
+    transaction.commit().await.map_err(failed)
+}
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreDown> {
+        let row: Option<KeyRow> = sqlx::query_as(
+            "SELECT keys.*, organizations.name AS organization_name
+             FROM keys JOIN organizations ON organizations.id = keys.organization_id
+             WHERE keys.hash = ?",
+        )
+        .bind(hash.as_bytes().as_slice())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(down)?;
+        row.map(KeyRecord::try_from).transpose()
+    }
+
+    async fn note_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreDown> {
+        let mut transaction = self.write().await.map_err(down)?;
+        for (id, at) in uses {
+            sqlx::query("UPDATE keys SET last_used_at = ?1 WHERE id = ?2 AND ifnull(last_used_at, -1) < ?1")
+                .bind(at.millis())
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(down)?;
+        }
+        transaction.commit().await.map_err(down)
+    }
+
+    async fn reachable(&self) -> Result<(), StoreDown> {
+        sqlx::query("SELECT 1 FROM organizations LIMIT 1").execute(&self.pool).await.map_err(down)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for SqliteStore {
+    async fn add_organization(&self, organization: &Organization) -> Result<(), RegistryError> {
+        let mut connection = self.pool.acquire().await.map_err(down)?;
+        insert_organization(&mut connection, organization).await.map_err(refused)
+    }
+
+    async fn organizations(&self, page: Page<'_, OrganizationId>) -> Result<Vec<Organization>, StoreDown> {
+        let rows: Vec<OrganizationRow> = sqlx::query_as("SELECT * FROM organizations WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(page.after.map_or("", OrganizationId::as_str))
+            .bind(page.count_max)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(down)?;
+        Ok(rows.into_iter().map(Organization::from).collect())
+    }
+
+    async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown> {
+        let row: Option<OrganizationRow> =
+            sqlx::query_as("SELECT * FROM organizations WHERE id = ?1 OR name = ?1 ORDER BY id <> ?1 LIMIT 1")
+                .bind(id_or_name)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(down)?;
+        Ok(row.map(Organization::from))
+    }
+
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError> {
+        let mut connection = self.pool.acquire().await.map_err(down)?;
+        insert_key(&mut connection, hash, record).await.map_err(refused)
+    }
+
+    async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown> {
+        // Two statements, so that each has an index to walk along.
+        let query = if of.is_some() {
+            "SELECT keys.*, organizations.name AS organization_name
+             FROM keys JOIN organizations ON organizations.id = keys.organization_id
+             WHERE keys.organization_id = ?1 AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
+        } else {
+            "SELECT keys.*, organizations.name AS organization_name
+             FROM keys JOIN organizations ON organizations.id = keys.organization_id
+             WHERE ?1 = '' AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
+        };
+        let rows: Vec<KeyRow> = sqlx::query_as(query)
+            .bind(of.map_or("", OrganizationId::as_str))
+            .bind(page.after.map_or("", KeyId::as_str))
+            .bind(page.count_max)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(down)?;
+        rows.into_iter().map(KeyRecord::try_from).collect()
+    }
+
+    async fn revoke_key(
+        &self,
+        id: &KeyId,
+        of: Option<&OrganizationId>,
+        now: Timestamp,
+    ) -> Result<Revocation, StoreDown> {
+        let mut transaction = self.write().await.map_err(down)?;
+        let revoked_at: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT revoked_at FROM keys WHERE id = ?1 AND (?2 = '' OR organization_id = ?2)")
+                .bind(id.as_str())
+                .bind(of.map_or("", OrganizationId::as_str))
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(down)?;
+        match revoked_at {
+            None => return Ok(Revocation::NoSuchKey),
+            Some(Some(_)) => return Ok(Revocation::AlreadyRevoked),
+            Some(None) => {}
+        }
+        sqlx::query("UPDATE keys SET revoked_at = ? WHERE id = ?")
+            .bind(now.millis())
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(down)?;
+        transaction.commit().await.map_err(down)?;
+        Ok(Revocation::Revoked)
+    }
+
+    async fn add_first(
+        &self,
+        organization: &Organization,
+        hash: &KeyHash,
+        record: &KeyRecord,
+    ) -> Result<bool, StoreDown> {
+        let mut transaction = self.write().await.map_err(down)?;
+        let occupied: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(down)?;
+        if occupied {
+            return Ok(false);
+        }
+        insert_organization(&mut transaction, organization).await.map_err(down)?;
+        insert_key(&mut transaction, hash, record).await.map_err(down)?;
+        transaction.commit().await.map_err(down)?;
+        Ok(true)
+    }
+}
+
+async fn insert_organization(
+    connection: &mut SqliteConnection,
+    organization: &Organization,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, ?)")
+        .bind(organization.id.as_str())
+        .bind(&organization.name)
+        .bind(organization.created_at.millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_key(connection: &mut SqliteConnection, hash: &KeyHash, key: &KeyRecord) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO keys (id, organization_id, hash, key_prefix, environment, name, scopes, entitlements, limits,
+                           created_at, expires_at, revoked_at, last_used_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(key.id.as_str())
+    .bind(key.organization_id.as_str())
+    .bind(hash.as_bytes().as_slice())
+    .bind(&key.key_prefix)
+    .bind(key.environment.as_str())
+    .bind(key.name.as_deref())
+    .bind(to_json(&key.scopes)?)
+    .bind(to_json(&key.entitlements)?)
+    .bind(to_json(&key.limits)?)
+    .bind(key.created_at.millis())
+    .bind(key.expires_at.map(Timestamp::millis))
+    .bind(key.revoked_at.map(Timestamp::millis))
+    .bind(key.last_used_at.map(Timestamp::millis))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+fn down(error: sqlx::Error) -> StoreDown {
+    StoreDown::new(error.to_string())
+}
+
+fn refused(error: sqlx::Error) -> RegistryError {
+    match error.as_database_error() {
+        Some(fault) if fault.is_foreign_key_violation() => RegistryError::NoOrganization,
+        Some(fault) if fault.is_unique_violation() && fault.message().contains("organizations.name") => {
+            RegistryError::NameTaken
+        }
+        Some(_) | None => RegistryError::Down(down(error)),
+    }
+}
+
+fn not_writable(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::NotWritable { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn migrate_error(path: &Path, error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) => OpenError::Newer { path: path.to_owned(), version },
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => open_error(path, &error),
+        other => OpenError::Other { path: path.to_owned(), reason: other.to_string() },
+    }
+}
+
+/// SQLite's primary result codes are the low byte of what it reports: <https://www.sqlite.org/rescode.html>.
+fn open_error(path: &Path, error: &sqlx::Error) -> OpenError {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    let code = error.as_database_error().and_then(|fault| fault.code()?.parse::<u32>().ok()).map(|code| code & 0xff);
+    match code {
+        Some(8 | 13 | 14) => OpenError::NotWritable { path, reason },
+        Some(11 | 26) => OpenError::Damaged { path, reason },
+        _ => OpenError::Other { path, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests;
