@@ -1,5 +1,9 @@
 //! How fast and how much at once. Exact per key; permits are guards, so nothing leaks.
 
+pub mod concurrency;
+pub mod limiters;
+mod rate;
+
 /// A key's limits; `None` means unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
