@@ -1,3 +1,10 @@
 //! What was used: meters read a provider's answer beside the relay and give a reading.
 
+pub mod answer;
+pub mod decode;
+pub mod format;
+pub mod json;
+pub mod meter;
 pub mod reading;
+pub mod sse;
+pub mod text;

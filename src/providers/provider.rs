@@ -100,7 +100,7 @@ pub struct Timeouts {
 }
 
 /// One provider, enabled: its credential is at hand.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     pub name: ProviderName,
     pub upstream: Upstream,
@@ -110,9 +110,25 @@ pub struct Provider {
     pub accept: Vec<AuthSlot>,
     /// Where the credential goes.
     pub inject: AuthSlot,
+    /// Of the slots in `accept`, those in which the credential takes the gateway key's own place instead: Gemini wants
+    /// `Bearer` on its OpenAI-compatible endpoint, where callers send it so, and refuses it everywhere else.
+    pub in_place: Vec<AuthSlot>,
     /// Tried in order; the first whose method and path match wins.
     pub endpoints: Vec<Endpoint>,
     pub timeouts: Timeouts,
     /// Attribution headers (`x-project`, `x-attr-…`) are not forwarded.
     pub strip_attribution: bool,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            connect_total: Duration::from_secs(10),
+            // Reasoning models are silent for minutes; official SDKs wait as long.
+            read: Duration::from_mins(10),
+            write: Duration::from_mins(1),
+            idle: Duration::from_mins(1),
+        }
+    }
 }
