@@ -47,3 +47,41 @@ pub struct UsageEvent {
     /// Attribution tags, names in lower case, sorted.
     pub tags: Vec<(String, String)>,
 }
+
+/// An event with every field set, for the tests of this module's parts.
+#[cfg(test)]
+pub(super) fn sample() -> UsageEvent {
+    use crate::base::{clock, money::Money};
+    UsageEvent {
+        request_id: RequestId::generate(),
+        time: clock::now(),
+        organization_id: Some(OrganizationId::new("org_a")),
+        key_id: Some(KeyId::new("key_a")),
+        key_prefix: "gw_live_01234567".into(),
+        environment: Environment::Live,
+        provider: "openai".into(),
+        endpoint: "chat.completions".into(),
+        method: "POST".into(),
+        model_requested: "gpt-5".into(),
+        model_served: "gpt-5-2026-03-05".into(),
+        status: 200,
+        error_type: String::new(),
+        streamed: true,
+        attempts: 1,
+        latency_ms: 1234,
+        ttft_ms: 210,
+        bytes_in: 900,
+        bytes_out: 4000,
+        tokens: Tokens { input: 100, cached_input: 20, output: 50, reasoning: 10, ..Tokens::default() },
+        units: Units::default(),
+        usage_source: UsageSource::Provider,
+        charge: Charge {
+            cost: Money::from_nanos(1_500),
+            price_version: "gpt-5@2026-01-01".into(),
+            breakdown: vec![("input", Money::from_nanos(500)), ("output", Money::from_nanos(1_000))],
+            ..Charge::default()
+        },
+        provider_request_id: "req_1".into(),
+        tags: vec![("feature".into(), "chat".into())],
+    }
+}

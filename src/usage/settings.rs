@@ -4,7 +4,7 @@ use crate::base::{clock::Duration, secret::Secret};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where usage events go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
     /// A usage-store process of our own, over a Unix socket in the data folder.
     Embedded(Embedded),
@@ -13,7 +13,7 @@ pub enum Store {
 }
 
 /// The embedded store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Embedded {
     /// The engine's folder; the socket, lock and log stand beside its data.
     pub folder: PathBuf,
@@ -26,7 +26,7 @@ pub struct Embedded {
 }
 
 /// A ClickHouse server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     pub url: String,
     pub user: String,
@@ -34,7 +34,7 @@ pub struct Server {
 }
 
 /// The usage pipeline.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub store: Store,
     /// The database that holds our tables.
@@ -52,4 +52,50 @@ pub struct Settings {
     /// Bounds on one statistics query.
     pub query_time_max: Duration,
     pub query_memory_bytes_max: u64,
+    pub query_rows_max: u64,
+}
+
+/// Settings that fit a test.
+#[cfg(test)]
+pub(super) fn sample() -> Settings {
+    Settings {
+        store: Store::ClickHouse(Server { url: "http://127.0.0.1:1".into(), user: "default".into(), password: None }),
+        database: "gateway".into(),
+        queue_events_max: 1000,
+        flush_interval: Duration::from_secs(2),
+        batch_events_max: 100,
+        keep_days: 400,
+        hot_tags: vec!["feature".into()],
+        query_time_max: Duration::from_secs(10),
+        query_memory_bytes_max: 1 << 30,
+        query_rows_max: 1_000_000_000,
+    }
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("data/usage"),
+            libchdb: None,
+            memory_bytes_max: 2 * 1024 * 1024 * 1024,
+            loopback: None,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: Store::Embedded(Embedded::default()),
+            database: "sociaro".to_owned(),
+            queue_events_max: 100_000,
+            flush_interval: Duration::from_secs(2),
+            batch_events_max: 10_000,
+            keep_days: 400,
+            hot_tags: vec!["feature".to_owned()],
+            query_time_max: Duration::from_secs(30),
+            query_memory_bytes_max: 1024 * 1024 * 1024,
+            query_rows_max: 1_000_000_000,
+        }
+    }
 }
