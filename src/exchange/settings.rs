@@ -22,3 +22,20 @@ pub struct Settings {
     /// Headers that become tags, in lower case, with the tag's name: (`x-project`, `project`).
     pub attribution_headers: Vec<(String, String)>,
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        let attribution = |name: &str| (format!("x-{name}"), name.to_owned());
+        Self {
+            body_bytes_max: 64 * 1024 * 1024,
+            head_bytes_max: 64 * 1024,
+            body_read_max: Duration::from_mins(2),
+            decoded_bytes_max: 64 * 1024 * 1024,
+            // Above the 60 s of common load balancers, so that they close idle connections and not we.
+            keepalive_seconds: 75,
+            caller_write_max: Duration::from_mins(1),
+            attempts_max: 3,
+            attribution_headers: ["project", "department", "persona"].map(attribution).into(),
+        }
+    }
+}

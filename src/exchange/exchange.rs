@@ -1,0 +1,104 @@
+//! One request and its answer. Settles itself once, however it ends: `Drop` is the last line of every ending,
+//! a panic and a shutdown included, so permits return and exactly one usage event is made.
+
+use super::{
+    admit::{Admission, Asked, Routed},
+    arrive::Arrival,
+    choose::Attempts,
+    refusal::{Kind, Refusal},
+    relay::Answer,
+    settle::Settlement,
+};
+use crate::{auth::key::KeyRecord, base::clock};
+use http::Method;
+use std::sync::Arc;
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The whole answer was relayed.
+    Answered,
+    /// We answered ourselves.
+    Refused(Kind),
+    /// The caller went away before the end.
+    CallerGone,
+    /// The provider's answer broke off after it had begun.
+    ProviderCut,
+    /// Nobody said how: a panic, or a shutdown that could wait no longer.
+    CutShort,
+}
+
+/// What surface the request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// Not known: the request was refused before it was routed.
+    Unrouted,
+    /// The provider proxy: makes a usage event.
+    Proxy,
+    /// An endpoint of our own: makes an access log line, no usage event.
+    Own,
+    /// The proxy, refused by the flood guard: counted in a metric alone, so that strangers cannot fill a disk.
+    Flood,
+}
+
+/// One request and its answer, as far as it has come. Each stage puts in the value that it makes.
+pub struct Exchange {
+    pub arrival: Arrival,
+    pub method: Method,
+    pub surface: Surface,
+    /// Which provider and endpoint, once the target is known.
+    pub routed: Option<Routed>,
+    /// Whose key it was, once it is identified.
+    pub caller: Option<Arc<KeyRecord>>,
+    /// What was asked for, once the request is read that far.
+    pub asked: Option<Asked>,
+    pub admission: Option<Admission>,
+    pub attempts: Attempts,
+    pub answer: Option<Answer>,
+    pub ending: Ending,
+    /// Bytes of the request's body that were read.
+    pub bytes_in: u64,
+    /// The status that the caller got; 0 before any.
+    pub status: u16,
+    /// What only the log may say about the ending.
+    pub inside: Option<String>,
+    settlement: Arc<Settlement>,
+}
+
+impl Exchange {
+    /// A new exchange, from this moment on.
+    pub fn begin(settlement: Arc<Settlement>) -> Self {
+        settlement.opened();
+        Self {
+            arrival: Arrival::now(),
+            method: Method::GET,
+            surface: Surface::Unrouted,
+            routed: None,
+            caller: None,
+            asked: None,
+            admission: None,
+            attempts: Attempts::default(),
+            answer: None,
+            ending: Ending::CutShort,
+            bytes_in: 0,
+            status: 0,
+            inside: None,
+            settlement,
+        }
+    }
+
+    /// Notes that we answered ourselves.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.ending = Ending::Refused(refusal.kind);
+        self.status = refusal.kind.status();
+        self.inside.clone_from(&refusal.inside);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let reading = self.answer.as_mut().map(Answer::finish).unwrap_or_default();
+        let settlement = Arc::clone(&self.settlement);
+        settlement.settle(self, reading, clock::instant());
+    }
+}

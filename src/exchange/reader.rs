@@ -1,0 +1,78 @@
+//! Reads a body while it arrives: says when its document is at its end, and what it asks for.
+
+use super::{
+    body::{Ask, BadBody, BodyHead, Shape, ask},
+    model_json::JsonEnd,
+    model_multipart::MultipartAsk,
+};
+use crate::providers::provider::ModelPlace;
+
+/// One body, as far as it has arrived.
+pub struct BodyReader<'a> {
+    place: &'a ModelPlace,
+    head: BodyHead<'a>,
+    scan: Scan,
+}
+
+enum Scan {
+    Json(JsonEnd),
+    Multipart(MultipartAsk),
+    /// A compressed body ends where its framing ends.
+    Compressed,
+}
+
+impl<'a> BodyReader<'a> {
+    /// A reader for a body that names its model; `None` when the body need not be read.
+    ///
+    /// # Errors
+    /// A content type or encoding that this endpoint does not take.
+    pub fn new(place: &'a ModelPlace, head: BodyHead<'a>) -> Result<Option<Self>, BadBody> {
+        let scan = match head.shape(place)? {
+            Shape::Unread => return Ok(None),
+            Shape::Multipart { member, content_type } => Scan::Multipart(MultipartAsk::new(content_type, member)?),
+            Shape::Json { .. } if head.is_encoded() => Scan::Compressed,
+            Shape::Json { .. } => Scan::Json(JsonEnd::default()),
+        };
+        Ok(Some(Self { place, head, scan }))
+    }
+
+    /// Behind this document nothing but white space may follow.
+    pub fn is_json(&self) -> bool {
+        matches!(self.scan, Scan::Json(_))
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// What is already known to be wrong.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), BadBody> {
+        match &mut self.scan {
+            Scan::Json(end) => {
+                end.feed(chunk);
+                Ok(())
+            }
+            Scan::Multipart(scan) => scan.feed(chunk),
+            Scan::Compressed => Ok(()),
+        }
+    }
+
+    /// Whether the document is at its end.
+    pub fn is_complete(&self) -> bool {
+        match &self.scan {
+            Scan::Json(end) => end.is_complete(),
+            Scan::Multipart(scan) => scan.is_complete(),
+            Scan::Compressed => false,
+        }
+    }
+
+    /// What the body asks for; `body` is all of it that was fed.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub fn finish(self, body: &[u8], decoded_bytes_max: u64) -> Result<Ask, BadBody> {
+        match self.scan {
+            Scan::Multipart(scan) => Ok(Ask { model: scan.finish()?, ..Ask::default() }),
+            Scan::Json(_) | Scan::Compressed => ask(self.place, &self.head, body, decoded_bytes_max),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The provider's answer as it passes: counted, timed, and read by a meter from a copy.
+
+use crate::{
+    base::clock::{self, Instant},
+    metering::{
+        meter::{AnswerHead, AnswerMeter},
+        reading::Reading,
+    },
+    providers::{
+        dialect::answer_meter,
+        provider::{Dialect, Endpoint, EndpointKind},
+    },
+};
+use http::{HeaderMap, header};
+
+/// Headers in which providers give the id of a request, in the order of trust.
+const REQUEST_ID_HEADERS: [&str; 5] =
+    ["x-request-id", "request-id", "apim-request-id", "x-dashscope-request-id", "x-goog-request-id"];
+/// Longer ids are cut.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// An answer that has begun.
+pub struct Answer {
+    pub status: u16,
+    pub streamed: bool,
+    pub bytes_out: u64,
+    pub first_byte: Option<Instant>,
+    pub provider_request_id: String,
+    meter: Option<AnswerMeter>,
+}
+
+impl Answer {
+    /// From the answer's head. `endpoint` is `None` where nothing can be metered; `bytes_in` is the size of the request's
+    /// body as far as it was read, for estimates.
+    pub fn begin(
+        dialect: Dialect,
+        endpoint: Option<&Endpoint>,
+        status: u16,
+        headers: &HeaderMap,
+        bytes_in: u64,
+    ) -> Self {
+        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let content_type = text(header::CONTENT_TYPE);
+        let head = AnswerHead { status, content_type, content_encoding: text(header::CONTENT_ENCODING) };
+        let provider_request_id = REQUEST_ID_HEADERS
+            .iter()
+            .find_map(|name| headers.get(*name)?.to_str().ok())
+            .map(|id| id.chars().take(REQUEST_ID_BYTES_MAX).collect())
+            .unwrap_or_default();
+        Self {
+            status,
+            streamed: status == 101
+                || content_type
+                    .is_some_and(|kind| kind.get(..17).is_some_and(|k| k.eq_ignore_ascii_case("text/event-stream"))),
+            bytes_out: 0,
+            first_byte: None,
+            provider_request_id,
+            meter: endpoint.and_then(|endpoint| match endpoint.kind {
+                EndpointKind::Listing => None,
+                EndpointKind::Free => Some(answer_meter(dialect, endpoint.name.as_str(), &head).free()),
+                EndpointKind::Inference => {
+                    Some(answer_meter(dialect, endpoint.name.as_str(), &head).with_prompt_bytes(bytes_in))
+                }
+            }),
+        }
+    }
+
+    /// Sees one chunk of the answer's body.
+    pub fn relayed(&mut self, chunk: &[u8]) {
+        if chunk.is_empty() {
+            return;
+        }
+        if self.first_byte.is_none() {
+            self.first_byte = Some(clock::instant());
+        }
+        self.bytes_out = self.bytes_out.saturating_add(chunk.len() as u64);
+        if let Some(meter) = &mut self.meter {
+            meter.read(chunk);
+        }
+    }
+
+    /// What the answer used, as far as it was seen.
+    pub fn finish(&mut self) -> Reading {
+        self.meter.as_mut().map(AnswerMeter::finish).unwrap_or_default()
+    }
+}

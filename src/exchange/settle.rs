@@ -1,0 +1,203 @@
+//! The last line of every exchange: reading → charge → one usage event → queue, and one access log line. Never waits.
+
+use super::exchange::{Ending, Exchange, Surface};
+use crate::{
+    auth::key::{Environment, contains_gateway_key},
+    base::clock::{self, Instant},
+    metering::reading::{Reading, UsageSource},
+    pricing::{
+        book::PriceBook,
+        charge::{Charge, charge},
+    },
+    telemetry::metrics::METRICS,
+    usage::{event::UsageEvent, queue::EventQueue},
+};
+use arc_swap::ArcSwap;
+
+/// Model names longer than this are cut in records.
+const MODEL_CHARS_MAX: usize = 256;
+
+/// What the end of an exchange needs.
+pub struct Settlement {
+    pub prices: ArcSwap<PriceBook>,
+    pub queue: EventQueue,
+    /// One log line an exchange.
+    pub access_log: bool,
+}
+
+impl Settlement {
+    /// Counts an exchange that begins.
+    pub fn opened(&self) {
+        METRICS.exchanges_open.inc();
+    }
+
+    /// Makes the usage event and hands it on.
+    pub fn settle(&self, exchange: &Exchange, reading: Reading, end: Instant) {
+        METRICS.exchanges_open.dec();
+        let event = event_of(exchange, reading, &self.prices.load(), end);
+        let class = status_class(event.status);
+        METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
+        if self.access_log {
+            log_access(exchange, &event);
+        }
+        if exchange.surface == Surface::Proxy {
+            self.queue.push(event);
+        }
+    }
+}
+
+/// Computes the event from what the stages know; no stage ever writes into a half-made event.
+fn event_of(exchange: &Exchange, reading: Reading, prices: &PriceBook, end: Instant) -> UsageEvent {
+    let (arrival, answer) = (&exchange.arrival, exchange.answer.as_ref());
+    let routed = exchange.routed.as_ref();
+    let caller = exchange.caller.as_deref();
+    let provider = routed.map(|routed| routed.route.provider.name.as_str()).unwrap_or_default();
+    let model_requested =
+        recorded(exchange.asked.as_ref().and_then(|asked| asked.model.as_deref()).unwrap_or_default());
+    let charge = charge_of(&reading, prices, provider, &model_requested, arrival.time);
+    let since_arrival = |at: Instant| clock::millis_u32(at.saturating_duration_since(arrival.instant));
+    UsageEvent {
+        request_id: arrival.id,
+        time: arrival.time,
+        organization_id: caller.map(|key| key.organization_id.clone()),
+        key_id: caller.map(|key| key.id.clone()),
+        key_prefix: caller.map(|key| key.key_prefix.clone()).unwrap_or_default(),
+        environment: caller.map_or(Environment::Live, |key| key.environment),
+        provider: provider.to_owned(),
+        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or_default().to_owned(),
+        method: exchange.method.as_str().to_owned(),
+        model_requested,
+        model_served: recorded(reading.model_served.as_deref().unwrap_or_default()),
+        status: exchange.status,
+        error_type: error_type(exchange.ending, answer.map_or(0, |answer| answer.status), &reading).to_owned(),
+        streamed: answer.is_some_and(|answer| answer.streamed),
+        attempts: exchange.attempts.count(),
+        latency_ms: since_arrival(end),
+        ttft_ms: answer.and_then(|answer| answer.first_byte).map(|at| since_arrival(at).max(1)).unwrap_or_default(),
+        bytes_in: exchange.bytes_in,
+        bytes_out: answer.map_or(0, |answer| answer.bytes_out),
+        tokens: reading.tokens,
+        units: reading.units,
+        usage_source: reading.source,
+        charge,
+        provider_request_id: answer
+            .map(|answer| answer.provider_request_id.clone())
+            .filter(|id| !id.is_empty())
+            .or(reading.provider_response_id)
+            .unwrap_or_default(),
+        tags: routed.map(|routed| routed.tags.clone()).unwrap_or_default(),
+    }
+}
+
+fn charge_of(
+    reading: &Reading,
+    prices: &PriceBook,
+    provider: &str,
+    model: &str,
+    at: crate::base::clock::Timestamp,
+) -> Charge {
+    if reading.source == UsageSource::None {
+        return Charge::default();
+    }
+    let charge = charge(prices, reading, provider, model, at);
+    if charge.price_version.is_empty() {
+        METRICS.unpriced_total.inc();
+    }
+    charge
+}
+
+/// Contract §10's `error_type`.
+fn error_type(ending: Ending, answer_status: u16, reading: &Reading) -> &'static str {
+    match ending {
+        Ending::Refused(kind) => kind.as_str(),
+        Ending::CallerGone => "caller_gone",
+        Ending::ProviderCut => "provider_cut",
+        Ending::CutShort => "gateway_crash",
+        Ending::Answered if answer_status >= 400 || reading.stream_error => "provider_error",
+        Ending::Answered => "",
+    }
+}
+
+/// Caller-given text as records may hold it: bounded, and never a key that was put in the wrong place.
+fn recorded(text: &str) -> String {
+    if contains_gateway_key(text.as_bytes()) {
+        return "[redacted]".to_owned();
+    }
+    text.chars().take(MODEL_CHARS_MAX).collect()
+}
+
+/// A closed set of label values: configured providers, our own surface, or neither.
+fn provider_label(exchange: &Exchange) -> &str {
+    match (&exchange.routed, exchange.surface) {
+        (Some(routed), _) => routed.route.provider.name.as_str(),
+        (None, Surface::Own) => "gateway",
+        (None, _) => "none",
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        0 => "none",
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+fn log_access(exchange: &Exchange, event: &UsageEvent) {
+    tracing::info!(
+        target: "access",
+        request_id = event.request_id.as_str(),
+        organization = event.organization_id.as_ref().map_or("", |id| id.as_str()),
+        key = event.key_prefix,
+        provider = provider_label(exchange),
+        endpoint = event.endpoint,
+        method = event.method,
+        model = event.model_requested,
+        status = event.status,
+        error_type = event.error_type,
+        inside = exchange.inside.as_deref().unwrap_or_default(),
+        latency_ms = event.latency_ms,
+        ttft_ms = event.ttft_ms,
+        bytes_in = event.bytes_in,
+        bytes_out = event.bytes_out,
+        attempts = event.attempts,
+        cost_usd = %event.charge.cost,
+        "exchange"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::refusal::Kind;
+
+    #[test]
+    fn every_ending_has_its_error_type() {
+        let fine = Reading::default();
+        let broken = Reading { stream_error: true, ..Reading::default() };
+        for (ending, status, reading, expected) in [
+            (Ending::Answered, 200, &fine, ""),
+            (Ending::Answered, 302, &fine, ""),
+            (Ending::Answered, 200, &broken, "provider_error"),
+            (Ending::Answered, 429, &fine, "provider_error"),
+            (Ending::Refused(Kind::RateLimited), 0, &fine, "rate_limited"),
+            (Ending::Refused(Kind::ProviderTimeout), 0, &fine, "provider_timeout"),
+            (Ending::CallerGone, 200, &fine, "caller_gone"),
+            (Ending::ProviderCut, 200, &fine, "provider_cut"),
+            (Ending::CutShort, 200, &fine, "gateway_crash"),
+        ] {
+            assert_eq!(error_type(ending, status, reading), expected, "{ending:?} {status}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_model_is_not_recorded() {
+        let key = format!("gw_live_{}", "0123456789abcdef".repeat(3));
+        assert_eq!(recorded(&format!("gpt-{key}")), "[redacted]");
+        assert_eq!(recorded("gpt-5.4"), "gpt-5.4");
+        assert_eq!(recorded(&"ä".repeat(1000)).chars().count(), MODEL_CHARS_MAX);
+    }
+}
