@@ -1,1 +1,45 @@
-//! stub: api
+//! Our own endpoints as an axum router: routing, extraction, JSON. Each answer is a `Refusal` or a document.
+
+mod answer;
+mod me;
+pub mod operations;
+mod stats;
+
+use crate::{
+    auth::keyring::Keyring,
+    exchange::refusal::{Kind, Refusal},
+    proxy::own::Asker,
+    usage,
+};
+use answer::Answer;
+use axum::{Extension, Router, routing::get};
+use std::sync::Arc;
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub struct Parts {
+    pub keyring: Arc<Keyring>,
+    pub usage: Arc<usage::settings::Settings>,
+    pub store: StatisticsStore,
+}
+
+/// Gives the usage store's client, or what callers are told while there is none.
+pub type StatisticsStore = Arc<dyn Fn() -> Result<usage::Client, String> + Send + Sync>;
+
+/// The router of `/gw`.
+pub fn router(parts: Parts) -> Router {
+    Router::new()
+        .route("/gw/me", get(me::me))
+        .route("/gw/stats", get(stats::stats))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here)
+        .with_state(parts)
+}
+
+async fn nothing_here(Extension(asker): Extension<Asker>) -> Answer {
+    Answer::refused(asker, Refusal::new(Kind::NotFound, "there is no such resource"))
+}
+
+async fn wrong_method(Extension(asker): Extension<Asker>) -> Answer {
+    Answer::refused(asker, Refusal::new(Kind::MethodNotAllowed, "this resource does not take this method"))
+}

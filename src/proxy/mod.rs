@@ -1,3 +1,10 @@
 //! The Pingora side: hooks that translate, never decide.
 
+mod body;
+mod downstream;
+mod fault;
+pub mod gateway;
+pub mod own;
+mod peer;
+pub mod server;
 pub mod settings;

@@ -1,7 +1,11 @@
 //! Listeners and the server's threads, pools and grace periods.
 
 use crate::base::clock::Duration;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    thread,
+};
 
 /// One address that callers connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub struct Tls {
 }
 
 /// Everything of Pingora that an operator tunes; each field is Pingora's own setting of that name unless noted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     pub threads: usize,
     pub work_stealing: bool,
@@ -54,10 +58,58 @@ pub struct Server {
 }
 
 /// The listeners and the server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub listeners: Vec<Listener>,
     /// `/healthz`, `/readyz`, `/metrics`; loopback unless said otherwise.
     pub operations: SocketAddr,
     pub server: Server,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            threads: cores(),
+            work_stealing: true,
+            listener_tasks_per_fd: 1,
+            max_blocking_threads: None,
+            blocking_threads_ttl_seconds: None,
+            upstream_keepalive_pool_size: 512,
+            upstream_connect_offload_threadpools: None,
+            upstream_connect_offload_thread_per_pool: None,
+            downstream_tls_offload_threadpools: None,
+            downstream_tls_offload_thread_per_pool: None,
+            client_bind_to_ipv4: Vec::new(),
+            client_bind_to_ipv6: Vec::new(),
+            ca_file: None,
+            grace_period_seconds: 600,
+            graceful_shutdown_timeout_seconds: 5,
+            pid_file: Some("data/gateway.pid".to_owned()),
+            upgrade_sock: Some("data/upgrade.sock".to_owned()),
+            upgrade_sock_connect_accept_max_retries: None,
+            daemon: false,
+            error_log: None,
+            user: None,
+            group: None,
+            working_directory: None,
+            fast_timeout_to_tokio_threshold_seconds: None,
+            requests_per_connection_max: Some(10_000),
+            h2_idle_timeout: Some(Duration::from_mins(5)),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listeners: vec![Listener { address: (Ipv4Addr::UNSPECIFIED, 8080).into(), tls: None }],
+            operations: (IpAddr::V4(Ipv4Addr::LOCALHOST), 9090).into(),
+            server: Server::default(),
+        }
+    }
+}
+
+/// The cores that this process may use (a container's share of them included), at least 1.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }

@@ -41,19 +41,24 @@ metrics! {
     // auth
     counter key_lookups_total = "gateway_key_lookups_total", "Look-ups of a gateway key that the cache could not answer.";
     counter floods_refused_total = "gateway_floods_refused_total", "Requests refused because their address sent too many unknown keys.";
+    counter key_store_failures_total = "gateway_key_store_failures_total", "Look-ups of a gateway key that the control store did not answer.";
+    counter keys_stale_total = "gateway_keys_stale_total", "Requests that went on with an aged key while the control store was down.";
 
     // limits
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
 
     // metering and pricing
+    counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers whose content coding could not be undone, so that they were not metered to their end.";
+    counter usage_figures_unknown_total = "gateway_usage_figures_unknown_total", "Answers that report a figure which no class takes into account: a provider may bill something new.";
     counter unpriced_total = "gateway_unpriced_total", "Exchanges with usage whose model has no price.";
     counter tags_dropped_total = "gateway_tags_dropped_total", "Attribution tags dropped because they exceed a bound.";
 
     // usage
     counter usage_events_total = "gateway_usage_events_total", "Usage events made, one an exchange.";
-    counter usage_events_lost_total = "gateway_usage_events_lost_total", "Usage events lost: the queue was full. Pages someone.";
+    counter usage_events_lost_total = "gateway_usage_events_lost_total", "Usage events lost: the queue was full, the store refused them, or shutdown ran out of time. Pages someone.";
     counter usage_events_stored_total = "gateway_usage_events_stored_total", "Usage events that ClickHouse acknowledged.";
     gauge usage_events_waiting = "gateway_usage_events_waiting", "Usage events not yet acknowledged by ClickHouse.";
+    counter usage_ship_failures_total = "gateway_usage_ship_failures_total", "Tries to ship a batch of usage events that failed; most are tried again.";
 }
 
 impl Metrics {

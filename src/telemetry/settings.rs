@@ -8,3 +8,9 @@ pub struct Settings {
     /// One JSON line for each request.
     pub access: bool,
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), access: true }
+    }
+}

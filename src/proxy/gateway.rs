@@ -1,0 +1,297 @@
+//! The hooks of Pingora's proxy, each a translation to one stage of the exchange.
+
+use super::{body::Carried, downstream, fault, own, peer};
+use crate::{
+    exchange::{
+        admit::{Gate, Identified, Routed, asked},
+        arrive,
+        exchange::{Ending, Exchange, Surface},
+        refusal::{Kind, Refusal},
+        relay::Answer,
+        settle::Settlement,
+        target::Target,
+    },
+    telemetry::metrics::METRICS,
+};
+use async_trait::async_trait;
+use axum::Router;
+use bytes::Bytes;
+use pingora_core::{modules::http::HttpModules, upstreams::peer::HttpPeer};
+use pingora_error::{BError, Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// The header that every answer carries.
+pub(super) const REQUEST_ID: &str = "X-Gateway-Request-Id";
+
+/// The proxy: the faces of the modules that a request meets.
+pub struct Gateway {
+    pub gate: Arc<Gate>,
+    pub settlement: Arc<Settlement>,
+    /// Our own endpoints.
+    pub own: Router,
+    /// Set when the process drains: connections close after their answer.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// What Pingora keeps of a request between its hooks.
+pub struct Passage {
+    pub(super) exchange: Exchange,
+    pub(super) carried: Carried,
+    /// A refusal on its way to `fail_to_proxy`.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Passage {
+    /// Ends the current hook with a refusal; `fail_to_proxy` writes it.
+    pub(super) fn stop(&mut self, refusal: Refusal) -> BError {
+        let error = Error::explain(ErrorType::HTTPStatus(refusal.kind.status()), refusal.kind.as_str());
+        self.refusal = Some(refusal);
+        error
+    }
+
+    fn routed(&self) -> Result<&Routed, Refusal> {
+        self.exchange.routed.as_ref().ok_or_else(|| Refusal::internal("forwarding before routing"))
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        let exchange = Exchange::begin(Arc::clone(&self.settlement));
+        Passage { exchange, carried: Carried::default(), refusal: None }
+    }
+
+    /// No modules: bodies pass as they are.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+        let settings = &self.gate.settings;
+        if session.get_keepalive().is_some() {
+            let seconds = settings.keepalive_seconds;
+            let keep = !self.draining.load(Ordering::Relaxed) && seconds > 0;
+            session.set_keepalive(keep.then_some(seconds));
+        }
+        session.set_write_timeout(Some(settings.caller_write_max));
+        passage.exchange.method = session.req_header().method.clone();
+        let two_framings = downstream::has_two_framings(session);
+        let head = session.req_header();
+        let checked = arrive::Head {
+            method: &head.method,
+            version: head.version,
+            target: head.raw_path(),
+            headers: &head.headers,
+            two_framings,
+        };
+        arrive::check(&checked, settings.head_bytes_max).map_err(|refusal| passage.stop(refusal))
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        let target = match Target::parse(session.req_header().raw_path()) {
+            Ok(target) => target,
+            Err(bad) => return downstream::refuse(session, passage, Refusal::bad_request(bad.to_string())).await,
+        };
+        if own::is_own(target.provider()) {
+            passage.exchange.surface = Surface::Own;
+            return own::serve(&self.own, session, passage).await;
+        }
+        match self.admit(session, passage, target).await {
+            Ok(()) => Ok(false),
+            Err(refusal) => downstream::refuse(session, passage, refusal).await,
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        let route = match passage.routed() {
+            Ok(routed) => Arc::clone(&routed.route),
+            Err(refusal) => return Err(passage.stop(refusal)),
+        };
+        let address = passage.exchange.attempts.choose(&route).map_err(|refusal| passage.stop(refusal))?;
+        Ok(Box::new(peer::of(&route, address)))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        passage.carried.begin_try(session.get_retry_buffer().is_some());
+        peer::rewrite(request, &passage.exchange, passage.carried.is_held())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let bound = self.gate.settings.body_bytes_max;
+        if let Err(refusal) = passage.carried.forward(body, end, &mut passage.exchange.bytes_in, bound) {
+            return Err(passage.stop(refusal));
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let status = response.status.as_u16();
+        if response.status.is_informational() && status != 101 {
+            return Ok(());
+        }
+        let Ok(routed) = passage.routed() else { return Ok(()) };
+        let endpoint = routed.endpoint.as_ref().filter(|_| status != 101);
+        let bytes_in = passage.exchange.bytes_in;
+        let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
+        passage.exchange.answer = Some(answer);
+        passage.exchange.status = status;
+        // Per hop: the provider's idle time says nothing of ours.
+        response.remove_header("keep-alive");
+        response.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        if let (Some(answer), Some(chunk)) = (&mut passage.exchange.answer, body) {
+            answer.relayed(chunk);
+        }
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let route = passage.exchange.routed.as_ref().map(|routed| Arc::clone(&routed.route));
+        let again = route
+            .is_some_and(|route| passage.exchange.attempts.connect_failed(&route, self.gate.settings.attempts_max));
+        error.set_retry(again);
+        error
+    }
+
+    /// Sent once, never sent again unless the method says that twice is as good as once.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        reused: bool,
+    ) -> Box<Error> {
+        let again = session.req_header().method.is_idempotent()
+            && session.response_written().is_none()
+            && passage.refusal.is_none()
+            && passage.carried.may_send_again(session);
+        if again {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+        let begun = session.response_written().is_some_and(|response| !response.status.is_informational());
+        match fault::what_happened(error, passage.refusal.take(), begun) {
+            fault::Happened::Refuse(refusal) => {
+                let error_code = refusal.kind.status();
+                downstream::write_last(session, passage, refusal).await;
+                FailToProxy { error_code, can_reuse_downstream: false }
+            }
+            fault::Happened::End(ending) => {
+                passage.exchange.ending = ending;
+                passage.exchange.inside = Some(error.etype().as_str().to_owned());
+                FailToProxy { error_code: 0, can_reuse_downstream: false }
+            }
+        }
+    }
+
+    async fn logging(&self, _session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        if error.is_none() && passage.exchange.ending == Ending::CutShort {
+            passage.exchange.ending = Ending::Answered;
+        }
+    }
+
+    /// The access log has the ending; Pingora's own line would show the target, and with it a key in a query.
+    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _passage: &Passage,
+        _error: &Error,
+        _context: pingora_proxy::ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, passage: &Passage) -> String {
+        passage.exchange.arrival.id.to_string()
+    }
+}
+
+impl Gateway {
+    /// Route, identify, read what names the model, admit.
+    async fn admit(&self, session: &mut Session, passage: &mut Passage, target: Target) -> Result<(), Refusal> {
+        let from = caller_address(session);
+        let head = session.req_header();
+        let routed = self.gate.route(&head.method, target, &head.headers)?;
+        passage.exchange.surface = Surface::Proxy;
+        let identified = self.identify(session, passage, &routed, from).await;
+        let routed = &*passage.exchange.routed.insert(routed);
+        let identified = identified?;
+        passage.exchange.caller = Some(Arc::clone(&identified.key));
+        let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings).await?;
+        passage.exchange.bytes_in = bytes_in;
+        let asked = passage.exchange.asked.insert(asked(routed, ask));
+        passage.exchange.admission = Some(self.gate.admit(routed, identified, asked)?);
+        Ok(())
+    }
+
+    async fn identify(
+        &self,
+        session: &Session,
+        passage: &mut Passage,
+        routed: &Routed,
+        from: IpAddr,
+    ) -> Result<Identified, Refusal> {
+        let identified = self.gate.identify(routed, &session.req_header().headers, from).await;
+        if identified.as_ref().is_err_and(|refusal| refusal.kind == Kind::RateLimited) {
+            passage.exchange.surface = Surface::Flood;
+            METRICS.floods_refused_total.inc();
+        }
+        identified
+    }
+}
+
+pub(super) fn caller_address(session: &Session) -> IpAddr {
+    session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
+}

@@ -1,0 +1,61 @@
+//! The upstream side: where to connect, and the request's head as the provider gets it.
+
+use crate::exchange::{exchange::Exchange, route::Route};
+use http::HeaderName;
+use pingora_core::upstreams::peer::{ALPN, HttpPeer, Peer};
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+};
+
+/// The peer of one try. Connections are pooled per provider and credential, never shared between two.
+pub(super) fn of(route: &Route, address: SocketAddr) -> HttpPeer {
+    let upstream = &route.provider.upstream;
+    let mut peer = HttpPeer::new(address, upstream.tls, upstream.host.clone());
+    let mut group = DefaultHasher::new();
+    (route.provider.name.as_str(), route.provider.credential.expose()).hash(&mut group);
+    peer.group_key = group.finish();
+    let timeouts = &route.provider.timeouts;
+    if let Some(options) = peer.get_mut_peer_options() {
+        options.connection_timeout = Some(timeouts.connect);
+        options.total_connection_timeout = Some(timeouts.connect_total);
+        options.read_timeout = Some(timeouts.read);
+        options.write_timeout = Some(timeouts.write);
+        options.idle_timeout = Some(timeouts.idle);
+        options.verify_cert = upstream.verify_tls;
+        options.verify_hostname = upstream.verify_tls;
+        // HTTP/1.1 keeps the case of header names, as callers sent them.
+        options.alpn = ALPN::H1;
+    }
+    peer
+}
+
+/// Turns the caller's head into the provider's: native path, the provider's host, no trace of a gateway key, and the
+/// credential in its slot. `held` says that we read the body, and with it answered an `Expect`.
+pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bool) -> Result<()> {
+    let (Some(routed), Some(admission)) = (&exchange.routed, &exchange.admission) else {
+        return Error::e_explain(ErrorType::InternalError, "forwarding before admission");
+    };
+    let (route, swap) = (&routed.route, &admission.swap);
+    // What comes in again is replaced where it stands, so that the order of headers stays the caller's.
+    let comes_in = |name: &HeaderName| swap.append.iter().any(|(added, _)| added == name);
+    for name in swap.remove.iter().filter(|name| !comes_in(name)) {
+        request.remove_header(name);
+    }
+    for (at, (name, value)) in swap.append.iter().enumerate() {
+        let is_first = !swap.append.iter().take(at).any(|(added, _)| added == name);
+        if is_first && swap.remove.contains(name) {
+            request.insert_header(name.clone(), value.clone())?;
+        } else {
+            request.append_header(name.clone(), value.clone())?;
+        }
+    }
+    if held {
+        request.remove_header("expect");
+    }
+    request.insert_header("Host", route.host_header.as_str())?;
+    let path = routed.target.upstream_path(&route.provider.upstream.base_path, &swap.query);
+    request.set_raw_path(path.as_bytes())
+}
