@@ -1,1 +1,333 @@
 //! The composition root: the only file that names every part.
+
+use crate::{
+    api,
+    auth::{issue::bootstrap, keyring::Keyring, port::KeyStore},
+    base::{
+        clock::{self, Duration},
+        tasks::Tasks,
+    },
+    config::{env, settings::Settings},
+    exchange::{admit::Gate, route::Routes, settle::Settlement},
+    limits::limiters::Limiters,
+    proxy::{
+        gateway::Gateway,
+        server::{self, Built},
+    },
+    store::sqlite::SqliteStore,
+    telemetry::{logs, metrics::METRICS},
+    usage::{
+        self,
+        embedded::{Embedded, Program, State},
+        queue::queue,
+        settings::Store,
+        shipper::{ClickHouse, Shipper},
+        source::MemorySource,
+    },
+};
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+use tokio::{runtime::Runtime, sync::watch};
+
+/// Threads for what no request waits for: shipping usage, name look-ups, the operators' listener.
+const BACKGROUND_THREADS: usize = 2;
+/// Names of providers are looked up again this often.
+const ADDRESSES_EVERY: Duration = Duration::from_secs(30);
+/// When keys were last used is noted this often.
+const USES_EVERY: Duration = Duration::from_secs(60);
+/// How long the last usage events may take to be stored when the process ends.
+const FLUSH_MAX: Duration = Duration::from_secs(10);
+/// How often a draining process looks whether its exchanges have ended.
+const DRAIN_POLL: Duration = Duration::from_millis(10);
+
+/// A runtime for what no request waits for.
+pub(crate) fn background() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(BACKGROUND_THREADS)
+        .thread_name("background")
+        .enable_all()
+        .build()
+        .context("cannot start the background threads")
+}
+
+/// Serves until a signal ends it, then drains.
+pub(crate) fn serve(settings: Settings, upgrade: bool) -> anyhow::Result<()> {
+    let _flush = logs::start(&settings.log)?;
+    let runtime = background()?;
+    let tasks = Tasks::new();
+    for (provider, missing) in &settings.disabled {
+        tracing::warn!(provider, missing, "provider disabled: its credential is not set");
+    }
+    let draining = Arc::new(AtomicBool::new(false));
+    let parts = runtime.block_on(Parts::start(&settings, &tasks))?;
+    let gateway = parts.gateway(&settings, Arc::clone(&draining))?;
+    let gate = Arc::clone(&gateway.gate);
+    let built = server::build(&settings.proxy, gateway, settings.exchange.attempts_max, upgrade)?;
+    runtime.block_on(parts.operations(&settings, Arc::clone(&draining), &tasks))?;
+    keep_fresh(&runtime, gate, Arc::clone(&parts.keyring), &tasks);
+    for address in &built.addresses {
+        tracing::info!(surface = "callers", address = %address, "listening");
+    }
+    run_until_drained(built, &draining, settings.proxy.server.grace_period_seconds);
+    runtime.block_on(parts.finish());
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What lives as long as the process serves.
+struct Parts {
+    store: Arc<SqliteStore>,
+    keyring: Arc<Keyring>,
+    usage_store: UsageStore,
+    shipper: Shipper,
+    queue: usage::queue::EventQueue,
+}
+
+/// Where usage goes: the embedded store, held, or a server.
+enum UsageStore {
+    Embedded(Arc<Embedded>),
+    Server(usage::Client),
+}
+
+impl UsageStore {
+    fn client(&self) -> usage::Client {
+        match self {
+            Self::Embedded(embedded) => embedded.client(),
+            Self::Server(client) => client.clone(),
+        }
+    }
+
+    /// What keeps the store from answering, for operators.
+    fn fault(&self) -> Option<String> {
+        match self {
+            Self::Embedded(embedded) => match embedded.state() {
+                State::Ready => None,
+                other => Some(other.to_string()),
+            },
+            Self::Server(_) => None,
+        }
+    }
+}
+
+impl Parts {
+    async fn start(settings: &Settings, tasks: &Tasks) -> anyhow::Result<Self> {
+        let store = Arc::new(SqliteStore::open(&settings.store).await?);
+        if let Some(first) = bootstrap(&*store, clock::now()).await? {
+            // The one moment at which the plaintext exists; it goes to the terminal, not into the log.
+            writeln!(std::io::stderr(), "bootstrap key: {}", first.key.expose())?;
+        }
+        let key_store: Arc<dyn KeyStore> = Arc::clone(&store) as Arc<dyn KeyStore>;
+        let keyring = Arc::new(Keyring::new(key_store, &settings.auth, tasks.clone()));
+        let usage_store = match &settings.usage.store {
+            Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
+            Store::ClickHouse(server) => UsageStore::Server(usage::connector::server(server)),
+        };
+        let (queue, reader) = queue(settings.usage.queue_events_max);
+        let source = MemorySource::new(reader, &settings.usage);
+        let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
+        let shipper = Shipper::start(tasks, source, sink);
+        Ok(Self { store, keyring, usage_store, shipper, queue })
+    }
+
+    fn gateway(&self, settings: &Settings, draining: Arc<AtomicBool>) -> anyhow::Result<Gateway> {
+        let routes = Routes::new(settings.providers.clone()).map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
+        let gate = Gate {
+            routes: ArcSwap::from_pointee(routes),
+            keyring: Arc::clone(&self.keyring),
+            limiters: Arc::new(Limiters::new(clock::instant())),
+            settings: settings.exchange.clone(),
+        };
+        let settlement = Settlement {
+            prices: ArcSwap::new(Arc::clone(&settings.prices)),
+            queue: self.queue.clone(),
+            access_log: settings.log.access,
+        };
+        let own = api::router(api::Parts {
+            keyring: Arc::clone(&self.keyring),
+            usage: Arc::new(settings.usage.clone()),
+            store: self.statistics_store(),
+        });
+        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, draining })
+    }
+
+    /// The client for statistics, or what callers are told while there is none.
+    fn statistics_store(&self) -> api::StatisticsStore {
+        match &self.usage_store {
+            UsageStore::Server(client) => {
+                let client = client.clone();
+                Arc::new(move || Ok(client.clone()))
+            }
+            UsageStore::Embedded(embedded) => {
+                let embedded = Arc::clone(embedded);
+                let client = embedded.client();
+                Arc::new(move || match embedded.state() {
+                    State::Ready => Ok(client.clone()),
+                    State::Missing(_) => Err("the usage store's engine is not installed: run `make setup`".to_owned()),
+                    State::Starting => Err("the usage store is starting".to_owned()),
+                    State::Failed(_) => Err("the usage store does not answer".to_owned()),
+                })
+            }
+        }
+    }
+
+    /// Serves health and metrics on their own listener.
+    async fn operations(&self, settings: &Settings, draining: Arc<AtomicBool>, tasks: &Tasks) -> anyhow::Result<()> {
+        let address = settings.proxy.operations;
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on the operations address {address}"))?;
+        tracing::info!(surface = "operations", address = %listener.local_addr()?, "listening");
+        let reachable = watch_store(Arc::clone(&self.store), tasks);
+        let usage_fault = match &self.usage_store {
+            UsageStore::Embedded(embedded) => {
+                let embedded = Arc::clone(embedded);
+                Box::new(move || UsageStore::Embedded(Arc::clone(&embedded)).fault())
+                    as Box<dyn Fn() -> _ + Send + Sync>
+            }
+            UsageStore::Server(_) => Box::new(|| None),
+        };
+        let readiness: api::operations::Readiness = Arc::new(move || {
+            let mut faults = Vec::new();
+            faults.extend(draining.load(Ordering::Relaxed).then(|| "draining".to_owned()));
+            faults.extend((!*reachable.borrow()).then(|| "the control store does not answer".to_owned()));
+            faults.extend(usage_fault());
+            faults
+        });
+        tasks.spawn(async move {
+            if let Err(error) = axum::serve(listener, api::operations::router(readiness)).await {
+                tracing::error!(%error, "the operations listener ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Stores what waits.
+    async fn finish(self) {
+        if let Err(error) = self.keyring.note_uses().await {
+            tracing::warn!(%error, "the last uses of keys were not noted");
+        }
+        if !self.shipper.finish(FLUSH_MAX).await {
+            tracing::error!("usage events were lost: the usage store did not take them in time");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Asks the control store every few seconds whether it answers.
+fn watch_store(store: Arc<SqliteStore>, tasks: &Tasks) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(true);
+    tasks.spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_secs(5));
+        while !sender.is_closed() {
+            every.tick().await;
+            let answers = store.reachable().await.is_ok();
+            sender.send_if_modified(|known| std::mem::replace(known, answers) != answers);
+        }
+    });
+    receiver
+}
+
+/// Looks up providers' names, and notes when keys were last used.
+fn keep_fresh(runtime: &Runtime, gate: Arc<Gate>, keyring: Arc<Keyring>, tasks: &Tasks) {
+    let _entered = runtime.enter();
+    let refresh = async move {
+        let mut every = tokio::time::interval(ADDRESSES_EVERY);
+        loop {
+            every.tick().await;
+            let routes = gate.routes.load_full();
+            for route in routes.all() {
+                if let Err(error) = route.addresses.refresh().await {
+                    tracing::warn!(provider = %route.provider.name, %error, "the provider's name was not found");
+                }
+            }
+        }
+    };
+    tasks.spawn(refresh);
+    tasks.spawn(async move {
+        let mut every = tokio::time::interval(USES_EVERY);
+        loop {
+            every.tick().await;
+            if let Err(error) = keyring.note_uses().await {
+                tracing::warn!(%error, "the last uses of keys were not noted");
+            }
+        }
+    });
+}
+
+/// Runs the server on a thread of its own and returns when it has stopped, or has drained: Pingora itself always waits
+/// for the whole grace period.
+fn run_until_drained(built: Built, draining: &Arc<AtomicBool>, grace_seconds: u64) {
+    let mut phases = built.server.watch_execution_phase();
+    let flag = Arc::clone(draining);
+    let running = thread::spawn(move || built.run(flag));
+    while !running.is_finished() {
+        match phases.blocking_recv() {
+            Ok(phase) if server::is_stopping(&phase) => break,
+            Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+    tracing::info!(open = METRICS.exchanges_open.get(), "draining");
+    let deadline = clock::instant() + Duration::from_secs(grace_seconds);
+    while METRICS.exchanges_open.get() > 0 && clock::instant() < deadline && !running.is_finished() {
+        thread::sleep(DRAIN_POLL);
+    }
+}
+
+/// This program, and where the engine's library may be.
+fn program() -> anyhow::Result<Program> {
+    let executable = std::env::current_exe().context("cannot find this program's own file")?;
+    let own = env::variable("SOCIARO_GATEWAY_LIB").map(PathBuf::from);
+    let data = env::variable("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::variable("HOME").map(|home| PathBuf::from(home).join(".local/share")))
+        .map(|data| data.join("sociaro-gateway/lib"));
+    let beside = executable.parent().and_then(|bin| bin.parent()).map(|prefix| prefix.join("lib/sociaro-gateway"));
+    let library_folders = [own, data, beside, Some(PathBuf::from("/usr/local/lib"))].into_iter().flatten().collect();
+    Ok(Program { executable, library_folders })
+}
+
+/// Opens the control store for a command.
+pub(crate) fn with_store<T, E: From<anyhow::Error>>(
+    settings: &Settings,
+    command: impl AsyncFnOnce(&SqliteStore) -> Result<T, E>,
+) -> Result<T, E> {
+    let runtime = background()?;
+    runtime.block_on(async {
+        let store = SqliteStore::open(&settings.store).await.map_err(anyhow::Error::from)?;
+        let done = command(&store).await;
+        store.close().await;
+        done
+    })
+}
+
+/// Brings both stores' schemas up to date.
+pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
+    let runtime = background()?;
+    runtime.block_on(async {
+        let store = SqliteStore::open(&settings.store).await?;
+        store.close().await;
+        let tasks = Tasks::new();
+        let client = match &settings.usage.store {
+            Store::ClickHouse(server) => usage::connector::server(server),
+            Store::Embedded(embedded) => {
+                let held = Embedded::start(embedded, program()?, &tasks);
+                let mut states = held.states();
+                let ready = states.wait_for(|state| *state != State::Starting).await?.clone();
+                anyhow::ensure!(ready == State::Ready, "{ready}");
+                held.client()
+            }
+        };
+        let done = usage::schema::migrate(&client, &settings.usage).await?;
+        Ok((done.from, done.to))
+    })
+}

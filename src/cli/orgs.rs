@@ -1,0 +1,190 @@
+//! `org create` and `org list`.
+
+use super::error::CliError;
+use crate::{
+    auth::{
+        issue::{self, IssueError},
+        port::{Organization, Page, Registry, RegistryError, StoreDown},
+        view,
+    },
+    base::clock,
+};
+use std::io::Write;
+
+/// Organizations that are read from the store at once.
+const PAGE: u32 = 500;
+
+/// Organizations.
+#[derive(Debug, clap::Subcommand)]
+pub enum OrgCommand {
+    /// Create an organization
+    Create(Create),
+    /// List all organizations
+    List(List),
+}
+
+/// `org create`.
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// Its name, unique whatever its case
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `org list`.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command and prints what comes of it.
+pub async fn run(command: OrgCommand, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+    match command {
+        OrgCommand::Create(Create { name, json }) => {
+            let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
+            print(std::slice::from_ref(&organization), json.then_some(Shape::One), out)
+        }
+        OrgCommand::List(List { json }) => print(&all(registry).await?, json.then_some(Shape::Many), out),
+    }
+}
+
+/// Whether JSON is one object or an array.
+#[derive(Clone, Copy)]
+enum Shape {
+    One,
+    Many,
+}
+
+fn print(organizations: &[Organization], json: Option<Shape>, out: &mut dyn Write) -> Result<(), CliError> {
+    let views: Vec<_> = organizations.iter().map(view::organization).collect();
+    match (json, views.first()) {
+        (Some(Shape::One), Some(view)) => print_json(view, out),
+        (Some(_), _) => print_json(&views, out),
+        (None, _) => {
+            let rows = organizations.iter().map(|organization| {
+                let Organization { id, name, created_at } = organization;
+                vec![id.to_string(), name.clone(), created_at.to_rfc3339()]
+            });
+            print_table(&["ID", "NAME", "CREATED"], &rows.collect::<Vec<_>>(), out)
+        }
+    }
+}
+
+async fn all(registry: &dyn Registry) -> Result<Vec<Organization>, CliError> {
+    let mut all: Vec<Organization> = Vec::new();
+    loop {
+        let after = all.last().map(|organization| organization.id.clone());
+        let page = registry.organizations(Page { after: after.as_ref(), count_max: PAGE }).await.map_err(store_down)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// A failure of the domain in the words of the command line.
+pub(super) fn told(error: IssueError) -> CliError {
+    match error {
+        IssueError::Faulty(_) => CliError::Usage(error.to_string()),
+        IssueError::Registry(RegistryError::Down(down)) => store_down(down),
+        IssueError::Registry(_) | IssueError::NoRandomness(_) => CliError::Failed(error.to_string()),
+    }
+}
+
+/// A store that does not answer, in the words of the command line.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+pub(super) fn store_down(down: StoreDown) -> CliError {
+    CliError::Failed(down.to_string())
+}
+
+/// One JSON document and a line end.
+pub(super) fn print_json(value: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Failed(error.to_string()))?;
+    Ok(writeln!(out, "{text}")?)
+}
+
+/// Columns as wide as their widest cell, two spaces apart, the last one ragged.
+pub(super) fn print_table(heads: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> Result<(), CliError> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(heads.get(column).map(|head| head.len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
+    for row in std::iter::once(&heads).chain(rows) {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{settings::Settings, sqlite::SqliteStore};
+    use clap::Parser;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: OrgCommand,
+    }
+
+    struct Program {
+        _folder: tempfile::TempDir,
+        store: SqliteStore,
+    }
+
+    impl Program {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = SqliteStore::open(&Settings { sqlite: folder.path().join("control.db") }).await.unwrap();
+            Self { _folder: folder, store }
+        }
+
+        async fn run(&self, arguments: &[&str]) -> Result<String, CliError> {
+            let line = Line::try_parse_from([&["org"], arguments].concat())
+                .map_err(|error| CliError::Usage(error.to_string()))?;
+            let mut out = Vec::new();
+            run(line.command, &self.store, &mut out).await?;
+            Ok(String::from_utf8(out).unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_organization_is_created_and_listed() {
+        let program = Program::start().await;
+        let made: serde_json::Value =
+            serde_json::from_str(&program.run(&["create", "--name", "acme", "--json"]).await.unwrap()).unwrap();
+        assert_eq!(made["name"], "acme");
+        let list = program.run(&["list"]).await.unwrap();
+        assert!(list.starts_with("ID "), "{list}");
+        assert!(list.contains(made["id"].as_str().unwrap()), "{list}");
+        let list: serde_json::Value = serde_json::from_str(&program.run(&["list", "--json"]).await.unwrap()).unwrap();
+        assert_eq!(list, serde_json::json!([made]));
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_is_an_empty_table_or_an_empty_array() {
+        let program = Program::start().await;
+        assert_eq!(program.run(&["list"]).await.unwrap(), "ID  NAME  CREATED\n");
+        assert_eq!(program.run(&["list", "--json"]).await.unwrap(), "[]\n");
+    }
+
+    #[tokio::test]
+    async fn a_taken_name_fails_and_a_bad_one_is_bad_usage() {
+        let program = Program::start().await;
+        program.run(&["create", "--name", "acme"]).await.unwrap();
+        let cases = [("ACME", 1), ("", 2), ("a\tb", 2), (" a", 2), ("org_1", 2)];
+        for (name, status) in cases {
+            let error = program.run(&["create", "--name", name]).await.unwrap_err();
+            assert_eq!(error.exit_status(), status, "{name:?}: {error}");
+        }
+        assert_eq!(program.run(&["create"]).await.unwrap_err().exit_status(), 2);
+    }
+}
