@@ -1,0 +1,8 @@
+//! The usage pipeline against the real engine: events in, exactly once, and statistics out.
+//! Needs the engine's library (`make setup`), or a ClickHouse server of your own in `GATEWAY_TEST_CLICKHOUSE_URL`.
+#![cfg(test)]
+
+mod oracle;
+mod stats;
+mod storing;
+mod support;
