@@ -43,7 +43,7 @@ const BACKGROUND_THREADS: usize = 2;
 /// Names of providers are looked up again this often.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(30);
 /// When keys were last used is noted this often.
-const USES_EVERY: Duration = Duration::from_secs(60);
+const USES_EVERY: Duration = Duration::from_mins(1);
 /// How long the last usage events may take to be stored when the process ends.
 const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// How often a draining process looks whether its exchanges have ended.
@@ -60,7 +60,7 @@ pub(crate) fn background() -> anyhow::Result<Runtime> {
 }
 
 /// Serves until a signal ends it, then drains.
-pub(crate) fn serve(settings: Settings, upgrade: bool) -> anyhow::Result<()> {
+pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     let _flush = logs::start(&settings.log)?;
     let runtime = background()?;
     let tasks = Tasks::new();
@@ -68,11 +68,11 @@ pub(crate) fn serve(settings: Settings, upgrade: bool) -> anyhow::Result<()> {
         tracing::warn!(provider, missing, "provider disabled: its credential is not set");
     }
     let draining = Arc::new(AtomicBool::new(false));
-    let parts = runtime.block_on(Parts::start(&settings, &tasks))?;
-    let gateway = parts.gateway(&settings, Arc::clone(&draining))?;
+    let parts = runtime.block_on(Parts::start(settings, &tasks))?;
+    let gateway = parts.gateway(settings, Arc::clone(&draining))?;
     let gate = Arc::clone(&gateway.gate);
     let built = server::build(&settings.proxy, gateway, settings.exchange.attempts_max, upgrade)?;
-    runtime.block_on(parts.operations(&settings, Arc::clone(&draining), &tasks))?;
+    runtime.block_on(parts.operations(settings, Arc::clone(&draining), &tasks))?;
     keep_fresh(&runtime, gate, Arc::clone(&parts.keyring), &tasks);
     for address in &built.addresses {
         tracing::info!(surface = "callers", address = %address, "listening");
@@ -95,14 +95,14 @@ struct Parts {
 /// Where usage goes: the embedded store, held, or a server.
 enum UsageStore {
     Embedded(Arc<Embedded>),
-    Server(usage::Client),
+    Server(Box<usage::Client>),
 }
 
 impl UsageStore {
     fn client(&self) -> usage::Client {
         match self {
             Self::Embedded(embedded) => embedded.client(),
-            Self::Server(client) => client.clone(),
+            Self::Server(client) => (**client).clone(),
         }
     }
 
@@ -129,7 +129,7 @@ impl Parts {
         let keyring = Arc::new(Keyring::new(key_store, &settings.auth, tasks.clone()));
         let usage_store = match &settings.usage.store {
             Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
-            Store::ClickHouse(server) => UsageStore::Server(usage::connector::server(server)),
+            Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
         let (queue, reader) = queue(settings.usage.queue_events_max);
         let source = MemorySource::new(reader, &settings.usage);
@@ -164,7 +164,7 @@ impl Parts {
         match &self.usage_store {
             UsageStore::Server(client) => {
                 let client = client.clone();
-                Arc::new(move || Ok(client.clone()))
+                Arc::new(move || Ok((*client).clone()))
             }
             UsageStore::Embedded(embedded) => {
                 let embedded = Arc::clone(embedded);

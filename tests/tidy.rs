@@ -115,19 +115,19 @@ fn ranks() -> BTreeMap<&'static str, usize> {
 fn modules_named(text: &str) -> Vec<(usize, &str)> {
     let word = |rest: &'_ str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
     let mut found = Vec::new();
-    for (at, _) in text.match_indices("crate::") {
-        let from = at + "crate::".len();
-        let rest = &text[from..];
-        let mut add = |at: usize| {
-            let name = &text[at..at + word(&text[at..])];
-            found.push((text[..at].matches('\n').count() + 1, name));
+    for (at, mark) in text.match_indices("crate::") {
+        let from = at + mark.len();
+        let (before, rest) = text.split_at(from);
+        let line = |rest_at: usize| before.matches('\n').count() + rest.split_at(rest_at).0.matches('\n').count() + 1;
+        let mut add = |rest_at: usize| {
+            let name = rest.split_at(rest_at).1;
+            found.push((line(rest_at), name.split_at(word(name)).0));
         };
         if !rest.starts_with('{') {
-            add(from);
+            add(0);
             continue;
         }
-        let mut depth = 0;
-        let mut first = false;
+        let (mut depth, mut first) = (0, false);
         for (i, c) in rest.char_indices() {
             match c {
                 '{' => {
@@ -137,7 +137,7 @@ fn modules_named(text: &str) -> Vec<(usize, &str)> {
                 '}' => depth -= 1,
                 ',' => first = depth == 1,
                 c if first && (c.is_ascii_alphabetic() || c == '_') => {
-                    add(from + i);
+                    add(i);
                     first = false;
                 }
                 _ => {}

@@ -36,7 +36,7 @@ impl Answer {
     }
 
     /// A refusal in the envelope of contract §7.
-    pub(super) fn refused(asker: Asker, refusal: Refusal) -> Self {
+    pub(super) fn refused(asker: Asker, refusal: &Refusal) -> Self {
         if let Some(inside) = &refusal.inside {
             tracing::warn!(request_id = asker.request_id.as_str(), inside, "refused");
         }

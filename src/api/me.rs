@@ -10,6 +10,6 @@ use axum::{Extension, extract::State, http::HeaderMap};
 pub(super) async fn me(State(parts): State<Parts>, Extension(asker): Extension<Asker>, headers: HeaderMap) -> Answer {
     match caller(&parts.keyring, &headers, asker).await {
         Ok(key) => Answer::json(&document(&key)),
-        Err(refusal) => Answer::refused(asker, refusal),
+        Err(refusal) => Answer::refused(asker, &refusal),
     }
 }

@@ -37,9 +37,9 @@ pub fn router(parts: Parts) -> Router {
 }
 
 async fn nothing_here(Extension(asker): Extension<Asker>) -> Answer {
-    Answer::refused(asker, Refusal::new(Kind::NotFound, "there is no such resource"))
+    Answer::refused(asker, &Refusal::new(Kind::NotFound, "there is no such resource"))
 }
 
 async fn wrong_method(Extension(asker): Extension<Asker>) -> Answer {
-    Answer::refused(asker, Refusal::new(Kind::MethodNotAllowed, "this resource does not take this method"))
+    Answer::refused(asker, &Refusal::new(Kind::MethodNotAllowed, "this resource does not take this method"))
 }

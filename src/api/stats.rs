@@ -25,7 +25,7 @@ pub(super) async fn stats(
 ) -> Answer {
     match answer(&parts, asker, query.as_deref().unwrap_or_default(), &headers).await {
         Ok(answer) => answer,
-        Err(refusal) => Answer::refused(asker, refusal),
+        Err(refusal) => Answer::refused(asker, &refusal),
     }
 }
 

@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
 fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
     let out = &mut io::stdout();
     match command.unwrap_or(Command::Serve { upgrade: false }) {
-        Command::Serve { upgrade } => app::serve(load(&config)?, upgrade).map_err(CliError::from),
+        Command::Serve { upgrade } => app::serve(&load(&config)?, upgrade).map_err(CliError::from),
         Command::Check { json } => check(&config, json),
         Command::Org(command) => app::with_store(&load(&config)?, async |store| orgs::run(command, store, out).await),
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),

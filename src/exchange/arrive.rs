@@ -60,7 +60,7 @@ pub fn check(head: &Head<'_>, head_bytes_max: usize) -> Result<(), Refusal> {
     }
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let host = hosts.next();
-    if hosts.next().is_some() || (head.version == Version::HTTP_11 && host.is_none_or(|host| host.is_empty())) {
+    if hosts.next().is_some() || (head.version == Version::HTTP_11 && host.is_none_or(http::HeaderValue::is_empty)) {
         return Err(Refusal::bad_request("the request needs exactly one Host header"));
     }
     Ok(())

@@ -410,7 +410,7 @@ mod tests {
             b"{\"\xff\":1}",
             br#"{"a":NaN}"#,
             br#"{"a":01}"#,
-            br#"{'model':'a'}"#,
+            br"{'model':'a'}",
             br#"{"model":"a" /* c */}"#,
             br#"{"model":"\ud800"}"#,
         ];

@@ -363,7 +363,7 @@ mod tests {
     fn what_parsers_split_differently_is_refused() {
         let model = field("model", "m");
         let bodies = [
-            format!("{model}"),
+            model.clone(),
             format!("{model}--XyZ"),
             format!("{model}--XyZ-"),
             format!("{model}--XyZ--").replace("\r\n", "\n"),
@@ -373,9 +373,9 @@ mod tests {
             format!("{model}--XyZtail\r\n\r\n--XyZ--"),
             format!("{}--XyZ--", file("a\n--XyZ\r\nb")),
             format!("{}--XyZ--", file("a--XyZ")),
-            format!("--XyZ\r\n\r\nm\r\n--XyZ--"),
+            "--XyZ\r\n\r\nm\r\n--XyZ--".to_owned(),
             format!("--XyZ\r\n{model}--XyZ--"),
-            format!("--XyZ\r\nContent-Disposition: form-data; name=a\r\n\r\n--XyZ--"),
+            "--XyZ\r\nContent-Disposition: form-data; name=a\r\n\r\n--XyZ--".to_owned(),
             format!("{}--XyZ--", part("X: --XyZ\r\nContent-Disposition: form-data; name=a", "x")),
             format!("{}--XyZ--", part("X: a\nContent-Disposition: form-data; name=a", "x")),
             format!("{}--XyZ--", part("X: a\rY: b\r\nContent-Disposition: form-data; name=a", "x")),

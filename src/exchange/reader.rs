@@ -16,7 +16,7 @@ pub struct BodyReader<'a> {
 
 enum Scan {
     Json(JsonEnd),
-    Multipart(MultipartAsk),
+    Multipart(Box<MultipartAsk>),
     /// A compressed body ends where its framing ends.
     Compressed,
 }
@@ -29,7 +29,9 @@ impl<'a> BodyReader<'a> {
     pub fn new(place: &'a ModelPlace, head: BodyHead<'a>) -> Result<Option<Self>, BadBody> {
         let scan = match head.shape(place)? {
             Shape::Unread => return Ok(None),
-            Shape::Multipart { member, content_type } => Scan::Multipart(MultipartAsk::new(content_type, member)?),
+            Shape::Multipart { member, content_type } => {
+                Scan::Multipart(Box::new(MultipartAsk::new(content_type, member)?))
+            }
             Shape::Json { .. } if head.is_encoded() => Scan::Compressed,
             Shape::Json { .. } => Scan::Json(JsonEnd::default()),
         };

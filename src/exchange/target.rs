@@ -300,7 +300,7 @@ mod tests {
             ("/p/a;b=c/d", BadTarget::PathParameter),
             ("/p/a%3bb", BadTarget::PathParameter),
             (&format!("/p/{key}/x"), BadTarget::GatewayKey),
-            (&format!("/p/{}", key.replace("_", "%5f")), BadTarget::GatewayKey),
+            (&format!("/p/{}", key.replace('_', "%5f")), BadTarget::GatewayKey),
             ("/p/a?%24httpMethod=POST", BadTarget::Override),
             ("/p/a?x=1&$CT=text/plain", BadTarget::Override),
         ];

@@ -26,6 +26,7 @@ const REPLAY_BYTES_MAX: u64 = 64 * 1024;
 
 /// The body of one request, as far as we hold it, and where the current try stands.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each read by its own name")]
 pub(super) struct Carried {
     /// What was read before forwarding; `None` when the body was left alone.
     held: Option<Bytes>,

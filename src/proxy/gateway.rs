@@ -52,6 +52,7 @@ pub struct Passage {
 
 impl Passage {
     /// Ends the current hook with a refusal; `fail_to_proxy` writes it.
+    #[expect(clippy::unnecessary_box_returns, reason = "Pingora's hooks return boxed errors")]
     pub(super) fn stop(&mut self, refusal: Refusal) -> BError {
         let error = Error::explain(ErrorType::HTTPStatus(refusal.kind.status()), refusal.kind.as_str());
         self.refusal = Some(refusal);
