@@ -93,34 +93,28 @@ def gateway(binaries, folder, upstream, stream_upstream, threads):
     port, operations = free_port(), free_port()
     (conf / "gateway.yaml").write_text(f"""
 listeners: [{{address: "127.0.0.1:{port}"}}]
-operations: "127.0.0.1:{operations}"
+operations: {{address: "127.0.0.1:{operations}"}}
 server: {{threads: {threads}}}
 store: {{sqlite: "{folder}/control.sqlite"}}
-usage: {{folder: "{folder}/usage"}}
+usage: {{embedded: {{folder: "{folder}/usage"}}}}
 """)
-    sets = (HERE.parent.parent / "conf" / "providers.yaml").read_text().split("\nproviders:")[0]
-    providers = "\nproviders:\n"
-    for name, to in (("openai", upstream), ("streams", stream_upstream)):
-        providers += f"""  {name}:
-    upstream: http://127.0.0.1:{to}
+    shipped = (HERE.parent.parent / "conf" / "providers.yaml").read_text()
+    here = re.sub(r"(?m)^(\s+upstream: )https://api\.openai\.com\s*$", rf"\g<1>http://127.0.0.1:{upstream}", shipped)
+    # `providers:` stands last, so one more can be appended.
+    more = f"""
+  streams:
+    upstream: http://127.0.0.1:{stream_upstream}
     dialect: openai
-    credential: env:BENCH_CREDENTIAL
-    endpoints: [openai]
+    credential: env:OPENAI_API_KEY
 """
-    (conf / "providers.yaml").write_text(keep_used(sets) + providers)
+    (conf / "providers.yaml").write_text(here.rstrip() + more)
     log = open(Path(folder) / "gateway.log", "wb")
-    env = {**os.environ, "BENCH_CREDENTIAL": "sk-bench"}
+    env = {**os.environ, "OPENAI_API_KEY": "sk-bench"}
     process = pinned(0, Path(binaries) / "sociaro-gateway", "--config", conf, "serve", env=env, stdout=log, stderr=subprocess.PIPE)
     for line in process.stderr:
         if b"bootstrap key: " in line:
             return process, port, line.decode().split("bootstrap key: ")[1].strip()
     sys.exit("the gateway gave no bootstrap key: see " + log.name)
-
-
-def keep_used(sets):
-    """Only the endpoint set that the bench uses: unused ones are faults."""
-    blocks = re.split(r"(?m)^(?=  \w+:\s*$)", sets)
-    return blocks[0] + "".join(block for block in blocks[1:] if block.startswith("  openai:"))
 
 
 def load(folder, port, path, key, seconds, connections):
