@@ -1,11 +1,10 @@
 //! Log lines as JSON on standard output, written by a thread of their own so that no request waits for a pipe.
 
-use super::settings::Settings;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use super::{
+    lines::{Flusher, Lines},
+    settings::Settings,
+};
 use tracing_subscriber::EnvFilter;
-
-/// Lines that may wait; more are dropped rather than delaying a request.
-const LINES_WAITING_MAX: usize = 65_536;
 
 /// Libraries that would log heads, addresses or statements below these levels: caps, whatever the settings say.
 const CAPS: [&str; 7] = [
@@ -19,7 +18,7 @@ const CAPS: [&str; 7] = [
 ];
 
 /// Writes the lines that wait when it is dropped.
-pub struct Flush(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub struct Flush(#[expect(dead_code, reason = "held for its drop")] Flusher);
 
 /// Why logging cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +35,7 @@ pub fn start(settings: &Settings) -> Result<Flush, BadFilter> {
     for cap in CAPS {
         filter = filter.add_directive(cap.parse().map_err(|error| bad(&error))?);
     }
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).finish(std::io::stdout());
+    let (writer, guard) = Lines::to(std::io::stdout());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -8,10 +8,13 @@ use super::{
 };
 use crate::base::{clock::Duration, ids::RequestId};
 use std::{future::Future, sync::Arc};
+use tokio::sync::mpsc::error::TryRecvError;
 
 /// An insert is one block in ClickHouse as long as it stays well below these.
 const BATCH_EVENTS_MAX: usize = 100_000;
 const BATCH_BYTES_MAX: usize = 64 << 20;
+/// How often a batch that fills looks for more events.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What a row takes besides its tags.
 const ROW_BYTES: usize = 512;
 
@@ -86,11 +89,15 @@ impl MemorySource {
         self.events.push(event);
     }
 
-    /// Fills the batch from the queue until it is full or the queue is closed and empty.
+    /// Fills the batch from the queue until it is full or the queue is closed and empty. Looks from time to time instead
+    /// of waiting for each event: a waiting reader would cost every exchange the wake-up of another thread.
     async fn fill(&mut self) {
         while !self.is_full() {
-            let Some(event) = self.reader.receiver.recv().await else { return };
-            self.keep(event);
+            match self.reader.receiver.try_recv() {
+                Ok(event) => self.keep(event),
+                Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
+                Err(TryRecvError::Disconnected) => return,
+            }
         }
     }
 }
