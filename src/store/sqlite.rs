@@ -13,7 +13,7 @@ use crate::{
         port::{KeyStore, Organization, Page, Registry, RegistryError, Revocation, StoreDown},
     },
     base::{
-        clock::{Duration, Timestamp},
+        clock::{self, Duration, Timestamp},
         ids::{KeyId, OrganizationId},
     },
 };
@@ -36,6 +36,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("schema/control");
 const CONNECTIONS_MAX: u32 = 4;
 /// How long a writer waits for another one.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+/// SQLite's result code for a file that another connection holds, and the pause before it is tried again.
+const SQLITE_BUSY: u32 = 5;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a caller waits for a connection.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Read and written by the owner alone; SQLite gives its side files the same mode.
@@ -73,12 +76,7 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIME_MAX)
             .disable_statement_logging();
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIME_MAX)
-            .connect_with(options)
-            .await
-            .map_err(|error| open_error(path, &error))?;
+        let pool = connected(options).await.map_err(|error| open_error(path, &error))?;
         check_and_migrate(path, &pool).await?;
         Ok(Self { pool })
     }
@@ -92,6 +90,27 @@ impl SqliteStore {
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         self.pool.begin_with("BEGIN IMMEDIATE").await
     }
+}
+
+/// Opens the first connection, which turns the write-ahead log on. For that SQLite does not wait for another process that
+/// does the same at the same moment, whatever the busy timeout: so it is tried again within that time.
+async fn connected(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = clock::instant() + BUSY_TIME_MAX;
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(ACQUIRE_TIME_MAX);
+        match pool.connect_with(options.clone()).await {
+            Err(error) if code_of(&error) == Some(SQLITE_BUSY) && clock::instant() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// SQLite's primary result code.
+fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
 }
 
 /// Makes the folder and the file, so that the file has its mode before anything is in it. A file that is there is not
@@ -337,8 +356,7 @@ fn migrate_error(path: &Path, error: MigrateError) -> OpenError {
 /// SQLite's primary result codes are the low byte of what it reports: <https://www.sqlite.org/rescode.html>.
 fn open_error(path: &Path, error: &sqlx::Error) -> OpenError {
     let (path, reason) = (path.to_owned(), error.to_string());
-    let code = error.as_database_error().and_then(|fault| fault.code()?.parse::<u32>().ok()).map(|code| code & 0xff);
-    match code {
+    match code_of(error) {
         Some(8 | 13 | 14) => OpenError::NotWritable { path, reason },
         Some(11 | 26) => OpenError::Damaged { path, reason },
         _ => OpenError::Other { path, reason },
