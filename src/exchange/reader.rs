@@ -38,9 +38,10 @@ impl<'a> BodyReader<'a> {
         Ok(Some(Self { place, head, scan }))
     }
 
-    /// Behind this document nothing but white space may follow.
-    pub fn is_json(&self) -> bool {
-        matches!(self.scan, Scan::Json(_))
+    /// Whether the document says by itself where it ends. Behind that nothing but white space may follow: what comes
+    /// after was not read, and a second document or form there could name another model.
+    pub fn ends_itself(&self) -> bool {
+        !matches!(self.scan, Scan::Compressed)
     }
 
     /// Takes the next bytes.
@@ -75,6 +76,31 @@ impl<'a> BodyReader<'a> {
         match self.scan {
             Scan::Multipart(scan) => Ok(Ask { model: scan.finish()?, ..Ask::default() }),
             Scan::Json(_) | Scan::Compressed => ask(self.place, &self.head, body, decoded_bytes_max),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    #[test]
+    fn nothing_may_follow_a_json_document_or_a_form() {
+        let place = ModelPlace::JsonOrMultipart("model".into());
+        for (content_type, encoding, expected) in [
+            ("application/json", None, true),
+            ("multipart/form-data; boundary=b", None, true),
+            ("application/json", Some("gzip"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", content_type.parse().unwrap());
+            if let Some(encoding) = encoding {
+                headers.insert("content-encoding", encoding.parse().unwrap());
+            }
+            let head = BodyHead::read(&headers).unwrap();
+            let reader = BodyReader::new(&place, head).unwrap().unwrap();
+            assert_eq!(reader.ends_itself(), expected, "{content_type} {encoding:?}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Carried {
     held: Option<Bytes>,
     /// The held bytes are the whole body.
     whole: bool,
-    /// Behind a held JSON document nothing but white space may follow.
+    /// Behind a held document or form nothing but white space may follow.
     only_space_follows: bool,
     replayed: bool,
     sent: bool,
@@ -65,7 +65,7 @@ impl Carried {
         let Some(mut reader) = BodyReader::new(place, head).map_err(bad_body)? else {
             return Ok((Ask::default(), 0));
         };
-        self.only_space_follows = reader.is_json();
+        self.only_space_follows = reader.ends_itself();
         continue_expected(session).await?;
         let deadline = clock::instant() + settings.body_read_max;
         let bytes = self.collect(session, &mut reader, declared, (settings.body_bytes_max, deadline)).await?;
@@ -172,7 +172,7 @@ impl Carried {
 
     fn check_rest(&self, rest: &[u8]) -> Result<(), Refusal> {
         if self.held.is_some() && self.only_space_follows && !rest.iter().all(u8::is_ascii_whitespace) {
-            return Err(Refusal::bad_request("something follows the request's JSON document"));
+            return Err(Refusal::bad_request("something follows the end of the request's document"));
         }
         Ok(())
     }
