@@ -6,6 +6,7 @@
 
 use super::target::{QueryEdit, parameter_name, percent_decoded};
 use crate::{
+    auth::key::contains_gateway_key,
     base::secret::Secret,
     providers::provider::{AuthSlot, Provider},
 };
@@ -13,7 +14,6 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL},
 };
-use memchr::memmem;
 
 /// Headers that some provider, or a front end of it, takes a credential from.
 const SECRET_HEADERS: [&str; 12] = [
@@ -51,8 +51,6 @@ const SECRET_SUBPROTOCOL: &str = "openai-insecure-api-key.";
 
 /// The longest text that is taken for a key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
-/// Hexadecimal digits of a gateway key.
-const KEY_DIGITS: usize = 48;
 
 /// What a request presents as its gateway key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -319,16 +317,6 @@ pub(super) fn holds_key(text: &[u8]) -> bool {
     decoded
         .into_iter()
         .any(|(name, value)| contains_gateway_key(name.as_bytes()) || contains_gateway_key(value.as_bytes()))
-}
-
-/// Whether the bytes hold the text of a gateway key anywhere.
-pub(super) fn contains_gateway_key(bytes: &[u8]) -> bool {
-    memmem::find_iter(bytes, b"gw_").any(|at| {
-        let candidate = bytes.get(at..).unwrap_or_default();
-        let digits = candidate.strip_prefix(b"gw_live_").or_else(|| candidate.strip_prefix(b"gw_test_"));
-        let digits = digits.and_then(|digits| digits.get(..KEY_DIGITS));
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
 }
 
 #[cfg(test)]

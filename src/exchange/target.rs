@@ -5,8 +5,8 @@
 //! that change the request's method or type. Empty segments pass (base URLs that end in a slash make them): matching ignores
 //! them.
 
-use super::{auth_slots, body::resembles};
-use crate::base::secret::Secret;
+use super::body::resembles;
+use crate::{auth::key::contains_gateway_key, base::secret::Secret};
 use std::{borrow::Cow, fmt};
 
 /// The longest target that is read, in bytes.
@@ -173,7 +173,7 @@ fn check_path(path: &str) -> Result<(), BadTarget> {
         if is_encoded && decoded.contains('%') {
             return Err(BadTarget::EncodedTwice);
         }
-        if auth_slots::contains_gateway_key(decoded.as_bytes()) {
+        if contains_gateway_key(decoded.as_bytes()) {
             return Err(BadTarget::GatewayKey);
         }
     }
