@@ -16,6 +16,7 @@ pub struct Options {
     extra_providers: Vec<String>,
     environment: Vec<(String, String)>,
     without_credential: Vec<String>,
+    upstreams: Vec<(String, String)>,
     providers_yaml: Option<String>,
     prices_yaml: Option<String>,
 }
@@ -46,6 +47,13 @@ impl Options {
     #[must_use]
     pub fn without_credential(mut self, provider: &str) -> Self {
         self.without_credential.push(provider.to_owned());
+        self
+    }
+
+    /// Gives providers an upstream of their own instead of the simulator; the URL is taken whole, with its path.
+    #[must_use]
+    pub fn upstreams(mut self, upstreams: &[(&str, &str)]) -> Self {
+        self.upstreams.extend(upstreams.iter().map(|(provider, url)| ((*provider).to_owned(), (*url).to_owned())));
         self
     }
 
@@ -132,7 +140,7 @@ impl Files {
             set(&mut gateway, pointer, value.clone());
         }
         let gateway = serde_json::to_string_pretty(&gateway).expect("JSON can be written");
-        let providers = point_at(&self.providers, simulator);
+        let providers = point_at(&self.providers, simulator, &self.options.upstreams);
         for (name, text) in [("gateway.yaml", &gateway), ("providers.yaml", &providers), ("prices.yaml", &self.prices)]
         {
             fs::write(conf.join(name), text).expect("the configuration can be written");
@@ -141,14 +149,18 @@ impl Files {
     }
 }
 
-/// Finds `env:NAME` under each provider; a provider is a key with two spaces before it.
+/// The provider that a line begins: a key with two spaces before it.
+fn provider_of(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("  ").filter(|rest| !rest.starts_with([' ', '#']))?;
+    rest.split(':').next()
+}
+
+/// Finds `env:NAME` under each provider.
 fn variables(providers: &str) -> Vec<Credential> {
     let mut provider = "";
     let mut found: Vec<Credential> = Vec::new();
     for line in providers.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
-            provider = name.split(':').next().unwrap_or_default();
-        }
+        provider = provider_of(line).unwrap_or(provider);
         for rest in line.split("env:").skip(1) {
             let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next();
             let variable = name.unwrap_or_default().to_owned();
@@ -159,11 +171,16 @@ fn variables(providers: &str) -> Vec<Credential> {
     found
 }
 
-/// Replaces scheme, host and port of every `upstream:`; a path stays.
-fn point_at(providers: &str, simulator: SocketAddr) -> String {
-    let line = |line: &str| {
+/// Replaces scheme, host and port of every `upstream:`; a path stays. A provider with a URL of its own gets that.
+fn point_at(providers: &str, simulator: SocketAddr, own: &[(String, String)]) -> String {
+    let mut provider = "";
+    let line = |line| {
+        provider = provider_of(line).unwrap_or(provider);
         let Some((before, url)) = line.split_once("upstream:") else { return line.to_owned() };
         let Some((_, rest)) = url.split_once("://") else { return line.to_owned() };
+        if let Some((_, url)) = own.iter().find(|(name, _)| name == provider) {
+            return format!("{before}upstream: {url}");
+        }
         let url = rest.split([' ', '"', '\'']).next().unwrap_or_default();
         let path = url.split_once('/').map_or_else(String::new, |(_, path)| format!("/{path}"));
         format!("{before}upstream: http://{simulator}{path}")
@@ -205,9 +222,17 @@ mod tests {
 
     #[test]
     fn upstreams_keep_their_path() {
-        let text = point_at(PROVIDERS, "127.0.0.1:9".parse().unwrap());
+        let text = point_at(PROVIDERS, "127.0.0.1:9".parse().unwrap(), &[]);
         assert!(text.contains("    upstream: http://127.0.0.1:9\n"), "{text}");
         assert!(text.contains("    upstream: http://127.0.0.1:9/base/v1\n"), "{text}");
+    }
+
+    #[test]
+    fn a_provider_may_have_an_upstream_of_its_own() {
+        let own = [("google".to_owned(), "http://127.0.0.1:8/own".to_owned())];
+        let text = point_at(PROVIDERS, "127.0.0.1:9".parse().unwrap(), &own);
+        assert!(text.contains("    upstream: http://127.0.0.1:9\n"), "{text}");
+        assert!(text.contains("    upstream: http://127.0.0.1:8/own\n"), "{text}");
     }
 
     #[test]
