@@ -18,11 +18,25 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use pingora_error::ErrorType;
+use pingora_error::BError;
 use pingora_proxy::Session;
 
 /// How much Pingora's retry buffer holds.
 const REPLAY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why a body was not read.
+pub(super) enum Unread {
+    /// It must be refused.
+    Refused(Refusal),
+    /// It broke off: the caller has gone, or is too slow, or sends what is no HTTP.
+    Broken(BError),
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
 
 /// The body of one request, as far as we hold it, and where the current try stands.
 #[derive(Default)]
@@ -45,10 +59,10 @@ impl Carried {
         session: &mut Session,
         routed: &Routed,
         settings: &Settings,
-    ) -> Result<(Ask, u64), Refusal> {
+    ) -> Result<(Ask, u64), Unread> {
         let declared = declared_length(session);
         if declared.is_some_and(|length| length > settings.body_bytes_max) {
-            return Err(too_large());
+            return Err(too_large().into());
         }
         let place = routed.model_place();
         if let ModelPlace::Query(name) = place {
@@ -81,7 +95,7 @@ impl Carried {
         reader: &mut BodyReader<'_>,
         declared: Option<u64>,
         (bytes_max, deadline): (u64, Instant),
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, Unread> {
         let mut held = Held::default();
         loop {
             let left = declared.map_or(0, |length| length.saturating_sub(held.len()));
@@ -89,15 +103,15 @@ impl Carried {
                 session.enable_retry_buffering();
             }
             let chunk = match tokio::time::timeout_at(deadline.into(), session.read_request_body()).await {
-                Err(_) => return Err(Refusal::bad_request("the request's body did not arrive in time")),
-                Ok(Err(error)) => return Err(unreadable(&error)),
+                Err(_) => return Err(Refusal::bad_request("the request's body did not arrive in time").into()),
+                Ok(Err(error)) => return Err(broken(error)),
                 Ok(Ok(None)) => break,
                 Ok(Ok(Some(chunk))) => chunk,
             };
             reader.feed(&chunk).map_err(bad_body)?;
             held.push(chunk);
             if held.len() > bytes_max {
-                return Err(too_large());
+                return Err(too_large().into());
             }
             if session.is_body_done() {
                 break;
@@ -109,7 +123,7 @@ impl Carried {
         self.whole = true;
         if held.len() > 0 && session.get_retry_buffer().is_none() {
             // Read to its end without a length and larger than the replay buffer: Pingora would send no body at all.
-            return Err(Refusal::bad_request("a body of this size and form needs a Content-Length"));
+            return Err(Refusal::bad_request("a body of this size and form needs a Content-Length").into());
         }
         Ok(held.into_bytes())
     }
@@ -227,14 +241,14 @@ pub(super) fn declared_length(session: &Session) -> Option<u64> {
 }
 
 /// Tells a caller that waits for it to send its body. Saying so must not close the connection afterwards.
-async fn continue_expected(session: &mut Session) -> Result<(), Refusal> {
+async fn continue_expected(session: &mut Session) -> Result<(), Unread> {
     if !session.req_header().headers.contains_key(header::EXPECT) {
         return Ok(());
     }
     session.set_close_on_response_before_downstream_finish(false);
     let written = session.write_continue_response().await;
     session.set_close_on_response_before_downstream_finish(true);
-    written.map_err(|error| unreadable(&error))
+    written.map_err(broken)
 }
 
 /// The headers that say how a body is to be read.
@@ -255,12 +269,8 @@ fn bad_body(bad: BadBody) -> Refusal {
     }
 }
 
-fn unreadable(error: &pingora_error::Error) -> Refusal {
-    let outside = match error.etype() {
-        ErrorType::ReadTimedout => "the request's body did not arrive in time",
-        _ => "the request's body broke off or is malformed",
-    };
-    Refusal::bad_request(outside).with_inside(error.etype().as_str())
+fn broken(error: BError) -> Unread {
+    Unread::Broken(error.into_down())
 }
 
 fn too_large() -> Refusal {

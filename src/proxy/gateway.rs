@@ -1,6 +1,9 @@
 //! The hooks of Pingora's proxy, each a translation to one stage of the exchange.
 
-use super::{body::Carried, downstream, fault, own, peer};
+use super::{
+    body::{Carried, Unread},
+    downstream, fault, own, peer,
+};
 use crate::{
     exchange::{
         admit::{Gate, Identified, Routed, asked},
@@ -108,7 +111,8 @@ impl ProxyHttp for Gateway {
         }
         match self.admit(session, passage, target).await {
             Ok(()) => Ok(false),
-            Err(refusal) => downstream::refuse(session, passage, refusal).await,
+            Err(Unread::Refused(refusal)) => downstream::refuse(session, passage, refusal).await,
+            Err(Unread::Broken(error)) => Err(error),
         }
     }
 
@@ -258,7 +262,7 @@ impl ProxyHttp for Gateway {
 
 impl Gateway {
     /// Route, identify, read what names the model, admit.
-    async fn admit(&self, session: &mut Session, passage: &mut Passage, target: Target) -> Result<(), Refusal> {
+    async fn admit(&self, session: &mut Session, passage: &mut Passage, target: Target) -> Result<(), Unread> {
         let from = caller_address(session);
         let head = session.req_header();
         let routed = self.gate.route(&head.method, target, &head.headers)?;

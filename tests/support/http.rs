@@ -311,6 +311,25 @@ impl Connection {
         }
     }
 
+    /// Reads until so many bytes have come, and takes no more from the socket. True when they have.
+    pub async fn read_no_more_than(&mut self, bytes: usize) -> bool {
+        let mut taken = vec![0; bytes];
+        let read = soon("some bytes", self.stream.read_exact(&mut taken)).await;
+        self.canaries.caller_received(&taken);
+        read.is_ok()
+    }
+
+    /// Ends the connection with a reset instead of an end in good order.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a live socket");
+    }
+
+    /// Reads that many bytes beyond the answers that were read, or what comes until the connection ends.
+    pub async fn exactly(&mut self, size: usize) -> Vec<u8> {
+        while self.buffer.len() < size && soon("more bytes", self.read()).await.unwrap_or_default() > 0 {}
+        self.buffer.split_to(size.min(self.buffer.len())).to_vec()
+    }
+
     /// Bytes that came beyond the answers that were read.
     pub fn left_over(&self) -> &[u8] {
         &self.buffer

@@ -7,11 +7,13 @@ pub mod files;
 pub mod names;
 pub mod operations;
 pub mod process;
+pub mod rows;
 
 pub use self::{
     files::Options,
     names::{Grant, Key},
     operations::Metrics,
+    rows::Rows,
 };
 
 use self::{files::Files, process::Process};
@@ -28,7 +30,7 @@ use std::{
     collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, ExitStatus, Output},
     sync::{Arc, Weak},
 };
 use tempfile::TempDir;
@@ -202,6 +204,17 @@ impl Gateway {
     pub fn crash(&mut self) {
         self.process.signal(Signal::KILL);
         self.process.wait().expect("a killed process ends");
+        self.process = Process::start(&self.config, &self.files.environment(), &self.canaries);
+    }
+
+    /// Waits for the end that a test's signal brings; it may be started again then.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.process.wait().unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// Starts it again after its end on the same folder (and new ports).
+    pub fn start_again(&mut self) {
+        assert!(!self.process.runs(), "it has not ended");
         self.process = Process::start(&self.config, &self.files.environment(), &self.canaries);
     }
 

@@ -2,7 +2,7 @@
 //! when they do.
 
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The arguments before the folder of the configuration.
 pub const ARGUMENTS_SERVE: &[&str] = &["serve", "--config"];
@@ -28,9 +28,20 @@ pub fn gateway_yaml(folder: &Path) -> Value {
         "listeners": [{"address": "127.0.0.1:0"}],
         "operations": {"address": "127.0.0.1:0"},
         "store": {"sqlite": folder.join("control.sqlite")},
-        "usage": {"embedded": {"folder": folder.join("usage")}, "flush_interval_ms": 200},
+        "usage": {"embedded": {"folder": usage_folder(folder)}, "flush_interval_ms": 200},
         "server": {"threads": 2, "grace_period_seconds": 10, "graceful_shutdown_timeout_seconds": 5},
     })
+}
+
+/// Where the usage store is.
+pub fn usage_folder(folder: &Path) -> PathBuf {
+    folder.join("usage")
+}
+
+/// A line of the access log about an exchange that was routed to a provider.
+pub fn access(line: &Value) -> Option<&Value> {
+    let is = |name: &str, text: &str| line.get(name).and_then(Value::as_str) == Some(text);
+    (is("target", "access") && !is("provider", "gateway") && !is("provider", "none")).then_some(line)
 }
 
 /// One more provider that speaks the `openai` dialect, as lines under `providers:`.
