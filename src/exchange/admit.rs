@@ -90,21 +90,17 @@ impl Gate {
             Refusal::new(Kind::NotFound, "there is no provider of this name; see the first path segment")
         })?;
         let route = Arc::clone(route);
-        if let Some(header) = endpoint::method_override(headers) {
-            return Err(Refusal::bad_request(format!("the header {header} is not supported")));
-        }
         let found = route.endpoints.find(method.as_str(), target.path());
         let path_model = found.as_ref().and_then(|found| found.model()).map(str::to_owned);
-        path_model.as_deref().map_or(Ok(()), check_model).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
         let endpoint = found.map(|found| found.endpoint.clone());
         let tags = attribution::tags(headers, &self.settings.attribution_headers);
         Ok(Routed { route, target, endpoint, path_model, tags })
     }
 
-    /// Authenticates the request and checks the scope.
+    /// Authenticates the request.
     ///
     /// # Errors
-    /// 401, 403 for the scope, 429 for floods of unknown keys, 503 when the control store is down.
+    /// 401, 429 for floods of unknown keys, 503 when the control store is down.
     pub async fn identify(&self, routed: &Routed, headers: &HeaderMap, from: IpAddr) -> Result<Identified, Refusal> {
         let provider = &routed.route.provider;
         let text = match auth_slots::present(headers, routed.target.query(), &provider.accept) {
@@ -115,13 +111,25 @@ impl Gate {
         };
         let key = GatewayKey::parse(text.expose().as_bytes()).ok_or_else(|| unauthorized("this is no gateway key"))?;
         let key = authenticate(&self.keyring, &key, from).await?;
-        require_scope(&key, Scope::InferenceUse)?;
         let mut swap = Swap::plan(headers, routed.target.query(), provider)
             .map_err(|bad| Refusal::internal(format!("{}: {bad}", provider.name)))?;
         if provider.strip_attribution {
             swap.remove.extend(attribution::headers(headers, &self.settings.attribution_headers));
         }
         Ok(Identified { key, swap })
+    }
+
+    /// Checks the scope, and that the head says which method and model the provider will see.
+    ///
+    /// # Errors
+    /// 403 for the scope, 400.
+    pub fn check_head(&self, routed: &Routed, key: &KeyRecord, headers: &HeaderMap) -> Result<(), Refusal> {
+        require_scope(key, Scope::InferenceUse)?;
+        if let Some(header) = endpoint::method_override(headers) {
+            return Err(Refusal::bad_request(format!("the header {header} is not supported")));
+        }
+        let path_model = routed.path_model.as_deref();
+        path_model.map_or(Ok(()), check_model).map_err(|bad| Refusal::bad_request(bad.to_string()))
     }
 
     /// Checks entitlement and takes a permit.

@@ -34,7 +34,7 @@ pub struct Head<'a> {
 }
 
 /// Methods that are forwarded. Others have no meaning for a provider's API, and TRACE would echo a credential.
-const METHODS: [Method; 7] =
+pub const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// Refuses heads that are too large, ambiguous in their framing, or of no use to any provider.
@@ -51,6 +51,11 @@ pub fn check(head: &Head<'_>, head_bytes_max: usize) -> Result<(), Refusal> {
     }
     if head.two_framings {
         return Err(Refusal::bad_request("the request has both Content-Length and Transfer-Encoding"));
+    }
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    if lengths.next().is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit)) || lengths.next().is_some()
+    {
+        return Err(Refusal::bad_request("Content-Length must stand once, as a plain number"));
     }
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if codings.next().is_some_and(|first| !first.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -92,6 +97,10 @@ mod tests {
         assert_eq!(kind_of("POST", &[host, ("x", &long)], false), Some(Kind::PayloadTooLarge));
         assert_eq!(kind_of("POST", &[host, ("transfer-encoding", "chunked")], true), Some(Kind::BadRequest));
         assert_eq!(kind_of("POST", &[host, ("transfer-encoding", "gzip, chunked")], false), Some(Kind::BadRequest));
+        let length = |value: &'static str| ("content-length", value);
+        assert_eq!(kind_of("POST", &[host, length("5")], false), None);
+        assert_eq!(kind_of("POST", &[host, length("5"), length("5")], false), Some(Kind::BadRequest));
+        assert_eq!(kind_of("POST", &[host, length("5, 5")], false), Some(Kind::BadRequest));
         assert_eq!(kind_of("POST", &[], false), Some(Kind::BadRequest));
         assert_eq!(kind_of("POST", &[("host", "")], false), Some(Kind::BadRequest));
         assert_eq!(kind_of("POST", &[host, host], false), Some(Kind::BadRequest));

@@ -1,8 +1,15 @@
 //! Writing our own answers to callers.
 
 use super::gateway::{Passage, REQUEST_ID};
-use crate::{base::clock::Duration, exchange::refusal::Refusal};
+use crate::{
+    base::clock::Duration,
+    exchange::{
+        arrive::METHODS,
+        refusal::{Kind, Refusal},
+    },
+};
 use bytes::Bytes;
+use http::Version;
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -12,6 +19,13 @@ use pingora_proxy::Session;
 const DRAIN_BYTES_MAX: usize = 256 * 1024;
 /// … and when it arrives within this time.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Fits the framing of a provider's answer to a caller of HTTP/1.0, who knows no chunks: its end is the connection's end.
+pub(super) fn fit_framing(session: &mut Session, response: &mut ResponseHeader) {
+    if session.req_header().version == Version::HTTP_10 && response.remove_header("transfer-encoding").is_some() {
+        session.set_keepalive(None);
+    }
+}
 
 /// Answers with a refusal from `request_filter`.
 pub(super) async fn refuse(session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
@@ -42,6 +56,10 @@ fn answer(passage: &Passage, refusal: &Refusal) -> Result<(ResponseHeader, Bytes
     head.insert_header(REQUEST_ID, id.as_str())?;
     if let Some(seconds) = refusal.retry_after_seconds {
         head.insert_header("Retry-After", seconds)?;
+    }
+    if refusal.kind == Kind::MethodNotAllowed {
+        let methods = METHODS.each_ref().map(http::Method::as_str);
+        head.insert_header("Allow", methods.join(", "))?;
     }
     if let Some(limit) = refusal.limit {
         head.insert_header("X-Gateway-Limit", limit)?;
@@ -83,4 +101,10 @@ pub(super) fn has_two_framings(session: &Session) -> bool {
             .next()
             .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
     })
+}
+
+/// Whether the target had a fragment; the parser drops it, so the raw request line is asked.
+pub(super) fn has_fragment(session: &Session) -> bool {
+    let Some(http1) = session.as_http1() else { return false };
+    http1.get_headers_raw_bytes().iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == b'#')
 }

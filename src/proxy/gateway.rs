@@ -12,7 +12,7 @@ use crate::{
         refusal::{Kind, Refusal},
         relay::Answer,
         settle::Settlement,
-        target::Target,
+        target::{BadTarget, Target},
     },
     telemetry::metrics::METRICS,
 };
@@ -101,7 +101,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
-        let target = match Target::parse(session.req_header().raw_path()) {
+        let parsed = match downstream::has_fragment(session) {
+            true => Err(BadTarget::Character),
+            false => Target::parse(session.req_header().raw_path()),
+        };
+        let target = match parsed {
             Ok(target) => target,
             Err(bad) => return downstream::refuse(session, passage, Refusal::bad_request(bad.to_string())).await,
         };
@@ -151,7 +155,7 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
@@ -165,6 +169,7 @@ impl ProxyHttp for Gateway {
         let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
         passage.exchange.answer = Some(answer);
         passage.exchange.status = status;
+        downstream::fit_framing(session, response);
         // Per hop: the provider's idle time says nothing of ours.
         response.remove_header("keep-alive");
         response.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())
@@ -271,6 +276,7 @@ impl Gateway {
         let routed = &*passage.exchange.routed.insert(routed);
         let identified = identified?;
         passage.exchange.caller = Some(Arc::clone(&identified.key));
+        self.gate.check_head(routed, &identified.key, &session.req_header().headers)?;
         let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings).await?;
         passage.exchange.bytes_in = bytes_in;
         let asked = passage.exchange.asked.insert(asked(routed, ask));
