@@ -27,6 +27,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use std::{
     io::Write as _,
     path::PathBuf,
@@ -42,6 +43,8 @@ use tokio::{runtime::Runtime, sync::watch};
 const BACKGROUND_THREADS: usize = 2;
 /// Names of providers are looked up again this often.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(30);
+/// … and this often while one of them has never been found.
+const ADDRESSES_MISSING_EVERY: Duration = Duration::from_secs(2);
 /// When keys were last used is noted this often.
 const USES_EVERY: Duration = Duration::from_mins(1);
 /// How long the last usage events may take to be stored when the process ends.
@@ -73,11 +76,13 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     let gate = Arc::clone(&gateway.gate);
     let built = server::build(&settings.proxy, gateway, settings.exchange.attempts_max, upgrade)?;
     runtime.block_on(parts.operations(settings, Arc::clone(&draining), &tasks))?;
-    keep_fresh(&runtime, gate, Arc::clone(&parts.keyring), &tasks);
+    // So that the first calls find their provider; bounded by the time of one look-up.
+    let found = runtime.block_on(look_up(&gate));
+    keep_fresh(&runtime, (gate, found), Arc::clone(&parts.keyring), &tasks);
     for address in &built.addresses {
         tracing::info!(surface = "callers", address = %address, "listening");
     }
-    run_until_drained(built, &draining, settings.proxy.server.grace_period_seconds);
+    run_until_drained(built, &draining);
     runtime.block_on(parts.finish());
     tracing::info!("stopped");
     Ok(())
@@ -236,19 +241,26 @@ fn watch_store(store: Arc<SqliteStore>, tasks: &Tasks) -> watch::Receiver<bool> 
     receiver
 }
 
+/// Looks up the names of all providers at once: one that is slow to be found holds up no other. True when each has an
+/// address.
+async fn look_up(gate: &Gate) -> bool {
+    let routes = gate.routes.load_full();
+    let look_ups = routes.all().map(async |route| {
+        if let Err(error) = route.addresses.refresh().await {
+            tracing::warn!(provider = %route.provider.name, %error, "the provider's name was not found");
+        }
+        route.addresses.count() > 0
+    });
+    join_all(look_ups).await.into_iter().all(|found| found)
+}
+
 /// Looks up providers' names, and notes when keys were last used.
-fn keep_fresh(runtime: &Runtime, gate: Arc<Gate>, keyring: Arc<Keyring>, tasks: &Tasks) {
+fn keep_fresh(runtime: &Runtime, (gate, mut found): (Arc<Gate>, bool), keyring: Arc<Keyring>, tasks: &Tasks) {
     let _entered = runtime.enter();
     let refresh = async move {
-        let mut every = tokio::time::interval(ADDRESSES_EVERY);
         loop {
-            every.tick().await;
-            let routes = gate.routes.load_full();
-            for route in routes.all() {
-                if let Err(error) = route.addresses.refresh().await {
-                    tracing::warn!(provider = %route.provider.name, %error, "the provider's name was not found");
-                }
-            }
+            tokio::time::sleep(if found { ADDRESSES_EVERY } else { ADDRESSES_MISSING_EVERY }).await;
+            found = look_up(&gate).await;
         }
     };
     tasks.spawn(refresh);
@@ -263,9 +275,10 @@ fn keep_fresh(runtime: &Runtime, gate: Arc<Gate>, keyring: Arc<Keyring>, tasks: 
     });
 }
 
-/// Runs the server on a thread of its own and returns when it has stopped, or has drained: Pingora itself always waits
-/// for the whole grace period.
-fn run_until_drained(built: Built, draining: &Arc<AtomicBool>, grace_seconds: u64) {
+/// Runs the server on a thread of its own and returns when its last exchange has ended, or it has stopped: Pingora itself
+/// always waits for the whole grace period. What is left then is cut, and ends as it is dropped: only after that may the
+/// usage queue be closed.
+fn run_until_drained(built: Built, draining: &Arc<AtomicBool>) {
     let mut phases = built.server.watch_execution_phase();
     let flag = Arc::clone(draining);
     let running = thread::spawn(move || built.run(flag));
@@ -277,8 +290,7 @@ fn run_until_drained(built: Built, draining: &Arc<AtomicBool>, grace_seconds: u6
         }
     }
     tracing::info!(open = METRICS.exchanges_open.get(), "draining");
-    let deadline = clock::instant() + Duration::from_secs(grace_seconds);
-    while METRICS.exchanges_open.get() > 0 && clock::instant() < deadline && !running.is_finished() {
+    while METRICS.exchanges_open.get() > 0 && !running.is_finished() {
         thread::sleep(DRAIN_POLL);
     }
 }

@@ -31,9 +31,9 @@ impl Settlement {
         METRICS.exchanges_open.inc();
     }
 
-    /// Makes the usage event and hands it on.
+    /// Makes the usage event and hands it on. Only then does the exchange count as ended: a process that drains closes
+    /// the queue when none is open.
     pub fn settle(&self, exchange: &Exchange, reading: Reading, end: Instant) {
-        METRICS.exchanges_open.dec();
         let event = event_of(exchange, reading, &self.prices.load(), end);
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
@@ -43,6 +43,7 @@ impl Settlement {
         if exchange.surface == Surface::Proxy {
             self.queue.push(event);
         }
+        METRICS.exchanges_open.dec();
     }
 }
 

@@ -53,6 +53,20 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one, and waits until it listens.
     pub fn start(options: Options) -> Self {
+        Self::start_as(options, |start| (start(), ())).0
+    }
+
+    /// Starts two processes at once on one configuration: this gateway, and another whose end is the test's business.
+    pub fn start_two(options: Options) -> (Self, Process) {
+        Self::start_as(options, |start| {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(start);
+                (start(), other.join().expect("the other gateway starts"))
+            })
+        })
+    }
+
+    fn start_as<T>(options: Options, run: impl FnOnce(&(dyn Fn() -> Process + Sync)) -> (Process, T)) -> (Self, T) {
         let files = Files::new(options);
         let credentials = files.credentials().iter().map(|one| (one.family(), one.secret.clone())).collect();
         let options = simulator::Options { credentials, ..simulator::Options::default() };
@@ -61,9 +75,9 @@ impl Gateway {
         let config = files.write(folder.path(), simulator.address());
         let secrets = files.credentials().iter().map(|one| one.secret.clone()).collect();
         let canaries = Arc::new(Canaries::new(secrets));
-        let process = Process::start(&config, &files.environment(), &canaries);
-        let bootstrap_key = process.bootstrap_key();
-        Self { simulator, files, config, canaries, process, bootstrap_key, organizations: Mutex::default(), folder }
+        let (process, rest) = run(&|| Process::start(&config, &files.environment(), &canaries));
+        let (bootstrap_key, organizations) = (process.bootstrap_key(), Mutex::default());
+        (Self { simulator, files, config, canaries, process, bootstrap_key, organizations, folder }, rest)
     }
 
     /// The one that the tests of a program share while any of them runs: each must use an organization of its own. It
