@@ -1,9 +1,10 @@
 //! The upstream side: where to connect, and the request's head as the provider gets it.
 
 use crate::exchange::{exchange::Exchange, route::Route};
-use http::HeaderName;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header::HOST};
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, Peer};
-use pingora_error::{Error, ErrorType, Result};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -47,7 +48,7 @@ pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bo
     for (at, (name, value)) in swap.append.iter().enumerate() {
         let is_first = !swap.append.iter().take(at).any(|(added, _)| added == name);
         if is_first && swap.remove.contains(name) {
-            request.insert_header(name.clone(), value.clone())?;
+            replace(request, name, value.clone())?;
         } else {
             request.append_header(name.clone(), value.clone())?;
         }
@@ -55,7 +56,19 @@ pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bo
     if held {
         request.remove_header("expect");
     }
-    request.insert_header("Host", route.host_header.as_str())?;
+    let host = HeaderValue::from_str(&route.host_header).or_err(ErrorType::InternalError, "the provider's host")?;
+    replace(request, &HOST, host)?;
     let path = routed.target.upstream_path(&route.provider.upstream.base_path, &swap.query);
     request.set_raw_path(path.as_bytes())
+}
+
+/// Gives a header another value, where it stands and under the name as the caller wrote it.
+fn replace(request: &mut RequestHeader, name: &HeaderName, value: HeaderValue) -> Result<()> {
+    let is_it = |written: &&[u8]| written.eq_ignore_ascii_case(name.as_str().as_bytes());
+    let written = request.case_header_iter().map(|(written, _)| written.as_slice()).find(is_it);
+    let written = written.map(Bytes::copy_from_slice);
+    match written {
+        Some(written) => request.insert_header(written, value),
+        None => request.insert_header(name.clone(), value),
+    }
 }

@@ -6,19 +6,26 @@ use super::{
     wait::soon,
 };
 use bytes::BytesMut;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite};
+
+/// How much is read at a time.
+const READ_BYTES: usize = 64 * 1024;
 
 /// A request in parts; `bytes` puts them together.
 #[derive(Debug, Clone)]
 pub struct Ask {
     method: String,
     target: String,
-    headers: Vec<String>,
+    headers: Vec<Vec<u8>>,
     body: Option<Vec<u8>>,
     chunks: Option<Vec<Vec<u8>>>,
 }
@@ -53,8 +60,8 @@ impl Ask {
 
     /// Adds a header line as it is.
     #[must_use]
-    pub fn line(mut self, line: &str) -> Self {
-        self.headers.push(line.to_owned());
+    pub fn line(mut self, line: &(impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.headers.push(line.as_ref().to_vec());
         self
     }
 
@@ -91,17 +98,18 @@ impl Ask {
 
     /// The whole request.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
-        if !self.headers.iter().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
-            lines.push("host: gateway.test".to_owned());
+        let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target).into_bytes()];
+        if !self.headers.iter().any(|line| line.to_ascii_lowercase().starts_with(b"host:")) {
+            lines.push(b"host: gateway.test".to_vec());
         }
         lines.extend(self.headers.iter().cloned());
         match (&self.chunks, &self.body) {
-            (Some(_), _) => lines.push("transfer-encoding: chunked".to_owned()),
-            (None, Some(body)) => lines.push(format!("content-length: {}", body.len())),
+            (Some(_), _) => lines.push(b"transfer-encoding: chunked".to_vec()),
+            (None, Some(body)) => lines.push(format!("content-length: {}", body.len()).into_bytes()),
             (None, None) => {}
         }
-        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
+        let mut bytes = lines.join(&b"\r\n"[..]);
+        bytes.extend_from_slice(b"\r\n\r\n");
         match (&self.chunks, &self.body) {
             (Some(chunks), _) => {
                 for chunk in chunks {
@@ -214,13 +222,14 @@ impl AnswerReader {
 #[derive(Debug, Clone)]
 pub struct Client {
     address: SocketAddr,
+    from: Option<IpAddr>,
     canaries: Arc<Canaries>,
 }
 
 impl Client {
     /// A client whose received bytes are searched for secrets.
     pub fn new(address: SocketAddr, canaries: Arc<Canaries>) -> Self {
-        Self { address, canaries }
+        Self { address, from: None, canaries }
     }
 
     /// A client of a server that holds no secrets.
@@ -228,9 +237,21 @@ impl Client {
         Self::new(address, Arc::default())
     }
 
+    /// The same with an address of its own: on loopback there are many.
+    #[must_use]
+    pub fn from(&self, address: IpAddr) -> Self {
+        Self { from: Some(address), ..self.clone() }
+    }
+
     /// A new connection.
     pub async fn connect(&self) -> Connection {
-        let stream = soon("a connection", TcpStream::connect(self.address)).await.expect("the server accepts");
+        let connecting = async {
+            let Some(from) = self.from else { return TcpStream::connect(self.address).await };
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(SocketAddr::new(from, 0))?;
+            socket.connect(self.address).await
+        };
+        let stream = soon("a connection", connecting).await.expect("the server accepts");
         stream.set_nodelay(true).expect("a live socket");
         Connection { stream, buffer: BytesMut::new(), tail: Vec::new(), canaries: Arc::clone(&self.canaries) }
     }
@@ -337,6 +358,7 @@ impl Connection {
 
     async fn read(&mut self) -> io::Result<usize> {
         let before = self.buffer.len();
+        self.buffer.reserve(READ_BYTES);
         let read = self.stream.read_buf(&mut self.buffer).await?;
         self.tail.extend_from_slice(&self.buffer[before..]);
         self.canaries.caller_received(&self.tail);

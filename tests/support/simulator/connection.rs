@@ -276,6 +276,7 @@ async fn send(writer: &mut OwnedWriteHalf, steps: Vec<Step>, sent: &AtomicUsize)
     for step in steps {
         match step {
             Step::Sleep(delay) => sleep(delay).await,
+            Step::Gate(gate) => gate.passed().await,
             Step::Break(Break::Stall) => std::future::pending().await,
             Step::Break(how) => return Outcome::Broken(how),
             Step::Write(bytes) => {

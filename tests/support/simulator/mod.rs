@@ -18,7 +18,7 @@ pub use self::{
     head::Head,
     knobs::Knobs,
     record::Request,
-    reply::{Break, Coding, Content, Cuts, Delivery, Fault, Framing, Reply, reason},
+    reply::{Break, Coding, Content, Cuts, Delivery, Fault, Framing, Gate, Reply, reason},
 };
 
 use self::{connection::Connection, record::Records};
@@ -160,6 +160,11 @@ impl Simulator {
     /// The kept requests for which the predicate holds.
     pub fn matching(&self, predicate: impl Fn(&Request) -> bool) -> Vec<Request> {
         self.shared.records.matching(predicate)
+    }
+
+    /// Forgets the requests that are kept: after bodies that are large.
+    pub fn forget(&self) {
+        self.shared.records.forget();
     }
 
     /// How many requests have arrived since the start.

@@ -1,6 +1,6 @@
 //! From a reply to the steps that send it. Pure: the same reply makes the same bytes in the same writes.
 
-use super::reply::{Break, Coding, Content, Cuts, Delivery, Fault, Framing, Reply};
+use super::reply::{Break, Coding, Content, Cuts, Delivery, Fault, Framing, Gate, Reply};
 use std::{
     io::{self, Write},
     time::Duration,
@@ -11,6 +11,8 @@ use std::{
 pub(super) enum Step {
     Write(Vec<u8>),
     Sleep(Duration),
+    /// Waits until the test lets the next write pass.
+    Gate(Gate),
     /// Ends the plan: nothing after it is reached.
     Break(Break),
 }
@@ -123,6 +125,9 @@ fn push_paced(steps: &mut Vec<Step>, writes: Vec<Vec<u8>>, delivery: &Delivery) 
     for (index, write) in writes.into_iter().enumerate() {
         if index > 0 && !delivery.delay_chunk.is_zero() {
             steps.push(Step::Sleep(delivery.delay_chunk));
+        }
+        if index > 0 {
+            steps.extend(delivery.gate.clone().map(Step::Gate));
         }
         steps.push(Step::Write(write));
     }

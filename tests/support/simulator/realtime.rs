@@ -71,7 +71,7 @@ async fn converse(
                 }
             }
             Message::Binary(bytes) => socket.send(Message::Binary(bytes)).await?,
-            Message::Close(_) => break,
+            // Reading on sends the answer to a close, and then ends.
             _ => {}
         }
     }

@@ -124,6 +124,11 @@ impl Records {
         self.changed();
     }
 
+    /// Forgets all that is kept.
+    pub(super) fn forget(&self) {
+        self.kept.lock().clear();
+    }
+
     /// How many requests have arrived, forgotten ones included.
     pub(super) fn arrived(&self) -> usize {
         self.next.load(Ordering::Relaxed)

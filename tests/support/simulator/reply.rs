@@ -1,7 +1,8 @@
 //! What the simulator answers: status, headers and body as values, and how they are delivered: framing, cuts, coding,
 //! delays and faults. A reply is data; `plan.rs` turns it into bytes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// How the end of the body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,38 @@ pub enum Fault {
     AfterBody(usize, Break),
 }
 
+/// Holds back every write of a body but the first, until the test lets them pass one by one.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Gate {}
+
+impl Gate {
+    /// Lets the next write pass.
+    pub fn let_one_pass(&self) {
+        self.0.add_permits(1);
+    }
+
+    /// Waits until the test lets this write pass.
+    pub(super) async fn passed(&self) {
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
 /// Timing and form of one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -64,6 +97,7 @@ pub struct Delivery {
     pub delay_head: Duration,
     /// Before every write of the body but the first.
     pub delay_chunk: Duration,
+    pub gate: Option<Gate>,
     pub framing: Framing,
     pub cuts: Cuts,
     pub coding: Coding,
@@ -84,6 +118,7 @@ impl Default for Delivery {
             interim: Vec::new(),
             delay_head: Duration::ZERO,
             delay_chunk: Duration::ZERO,
+            gate: None,
             framing: Framing::ContentLength,
             cuts: Cuts::Pieces,
             coding: Coding::Identity,
@@ -155,6 +190,13 @@ impl Reply {
     /// Exactly these bytes instead of an HTTP answer; then the connection closes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         let mut reply = Self::of(Content::Raw(vec![bytes.into()]));
+        reply.delivery.close = true;
+        reply
+    }
+
+    /// Exactly these bytes, each piece its own write; then the connection closes.
+    pub fn raw_pieces(pieces: Vec<Vec<u8>>) -> Self {
+        let mut reply = Self::of(Content::Raw(pieces));
         reply.delivery.close = true;
         reply
     }
