@@ -163,6 +163,11 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() && status != 101 {
             return Ok(());
         }
+        if status == 101 && !session.is_upgrade_req() {
+            // What the caller sends next would reach the provider as it is, gateway key and all.
+            let outside = "the provider switched protocols without having been asked";
+            return Err(passage.stop(Refusal::new(Kind::ProviderUnreachable, outside)));
+        }
         let Ok(routed) = passage.routed() else { return Ok(()) };
         let endpoint = routed.endpoint.as_ref().filter(|_| status != 101);
         let bytes_in = passage.exchange.bytes_in;

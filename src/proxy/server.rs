@@ -52,7 +52,8 @@ pub fn build(settings: &Settings, gateway: Gateway, attempts_max: u8, upgrade: b
     let mut server = Server::new_with_opt_and_conf(options, server_conf(settings, attempts_max));
     server.bootstrap();
     let mut http = HttpServerOptions::default();
-    http.keepalive_request_limit = settings.server.requests_per_connection_max;
+    // Pingora counts the reuses that follow the first request.
+    http.keepalive_request_limit = settings.server.requests_per_connection_max.map(|max| max.saturating_sub(1));
     http.h2_idle_timeout = settings.server.h2_idle_timeout;
     let mut service =
         ProxyServiceBuilder::new(&server.configuration, gateway).name("callers").server_options(http).build();
