@@ -49,10 +49,12 @@ async fn a_name_is_served_through_whichever_of_its_addresses_answers_and_each_po
             }
             assert_eq!(served(&gateway, &provider, &ask).await.head.word(0), "POST");
         }
+        // Only the first call meets the dead addresses before this one; those to come begin where it ended.
+        let dead_before = known.iter().position(|found| *found == address);
+        let expected = dead_before.map_or(5 * 3, |dead| 5 + dead as u64);
         let rows = gateway.rows().await;
-        let attempts: Vec<_> = rows.iter().map(|row| row["attempts"].as_u64().unwrap()).collect();
-        let expected = if known.contains(&address) { 1..=known.len() as u64 } else { 3..=3 };
-        assert!(rows.ids().len() == 5 && attempts.iter().all(|tries| expected.contains(tries)), "{attempts:?}");
+        let attempts: u64 = rows.iter().filter_map(|row| row["attempts"].as_u64()).sum();
+        assert_eq!((rows.ids().len(), attempts), (5, expected), "{address} of {known:?}");
     }
 }
 

@@ -62,6 +62,16 @@ impl Begun {
     }
 }
 
+/// Connections without a request under way: one that has said nothing, one that was answered, one amid its head.
+async fn waiting(gateway: &Gateway, key: &Key) -> [Connection; 3] {
+    let silent = gateway.client().connect().await;
+    let mut idle = gateway.client().connect().await;
+    idle.send(&Ask::get("/gw/me").bearer(&key.secret)).await.expect(200);
+    let mut amid = gateway.client().connect().await;
+    amid.write(b"POST /openai/v1/chat/comp").await;
+    [silent, idle, amid]
+}
+
 async fn drains(gateway: &Gateway) {
     let look = async || match operations::get(gateway.operations(), "/readyz") {
         Ok((503, text)) if text.contains("draining") => Ok(()),
@@ -93,12 +103,13 @@ async fn a_stream_that_runs_when_the_signal_comes_runs_to_its_end() {
         let provider = Provider::listen(Ipv4Addr::LOCALHOST.into()).unwrap();
         let (mut gateway, key) = start(&provider, GRACE_ENDLESS);
         let mut begun = begin(&gateway, &provider, &key).await;
-        let mut idle = gateway.client().connect().await;
-        idle.send(&Ask::get("/gw/me").bearer(&key.secret)).await.expect(200);
+        let waiting = waiting(&gateway, &key).await;
         gateway.signal(signal);
         drains(&gateway).await;
         takes_no_connection(&gateway).await;
-        assert_eq!(idle.to_end().await.0, b"", "an idle connection is closed");
+        for mut connection in waiting {
+            assert_eq!(connection.to_end().await.0, b"", "a connection without a request is closed");
+        }
         for word in ["two", "three"] {
             begun.asked.send(&event(word)).await;
         }
@@ -155,14 +166,11 @@ async fn each_of_many_streams_that_the_grace_period_cuts_has_its_usage_event() {
 async fn connections_that_only_wait_do_not_hold_the_end_up() {
     let mut gateway = Gateway::start(Options::default().set("/server/grace_period_seconds", json!(GRACE_ENDLESS)));
     let key = gateway.issue(&Grant::all("idle"));
-    let mut silent = gateway.client().connect().await;
-    let mut idle = gateway.client().connect().await;
-    idle.send(&Ask::chat(CHAT, MODEL, "a").bearer(&key.secret)).await.expect(200);
-    let mut half = gateway.client().connect().await;
-    half.write(b"POST /openai/v1/chat/comp").await;
+    gateway.client().send(&Ask::chat(CHAT, MODEL, "a").bearer(&key.secret)).await.expect(200);
+    let waiting = waiting(&gateway, &key).await;
     gateway.signal(Signal::TERM);
     assert_eq!(ended(&mut gateway).await.count(), 1);
-    for connection in [&mut silent, &mut idle, &mut half] {
+    for mut connection in waiting {
         assert_eq!(connection.to_end().await.0, b"");
     }
 }

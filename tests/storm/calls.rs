@@ -1,9 +1,11 @@
 //! Calls in parallel and calls that go wrong on the provider's side: each has its own answer, and none is sent twice.
 
 use crate::{
-    CHAT, REQUEST_ID, key, stream,
+    CHAT, REQUEST_ID,
+    cuts::takes_exactly,
+    key, stream,
     support::{
-        gateway::{Gateway, Grant, Options},
+        gateway::{Gateway, Grant, Options, rows::text},
         http::Ask,
     },
 };
@@ -35,6 +37,41 @@ async fn a_post_that_the_provider_drops_is_never_sent_twice() {
         gateway.client().send(&ask.clone().sim(knob)).await.expect(502);
         assert_eq!(gateway.simulator.arrived(), before + 1, "{knob}");
     }
+}
+
+#[tokio::test]
+async fn each_of_many_calls_that_the_provider_fails_has_one_usage_event_that_says_how() {
+    // Knobs; what the caller gets: status, whole or not; what the event says.
+    const FAULTS: [(&str, u16, bool, &str); 8] = [
+        ("fin", 502, true, "provider_unreachable"),
+        ("reset", 502, true, "provider_unreachable"),
+        ("garbage", 502, true, "provider_unreachable"),
+        ("never", 504, true, "provider_timeout"),
+        ("fin=300", 200, false, "provider_cut"),
+        ("reset=300", 200, false, "provider_cut"),
+        ("stream-error=3", 200, true, "provider_error"),
+        ("status=529", 529, true, "provider_error"),
+    ];
+    let shipped = std::fs::read_to_string("conf/providers.yaml").unwrap();
+    let impatient = shipped.replacen("#read_seconds: 600", "read_seconds: 5", 1);
+    assert_ne!(shipped, impatient);
+    let gateway = Gateway::start(Options::default().providers_yaml(&impatient));
+    let key = key(&gateway, "faults", &["--concurrency", "400"]);
+    let asks: Vec<_> = (0..400)
+        .map(|at| (at, FAULTS[at % FAULTS.len()]))
+        .map(|(at, fault)| (stream(&key).sim(fault.0).header("x-attr-nonce", &at.to_string()), fault))
+        .collect();
+    let client = &gateway.client();
+    let answers = join_all(asks.iter().map(|(ask, _)| client.send(ask))).await;
+    let rows = gateway.rows().await.by_tag("nonce");
+    assert_eq!((rows.len(), gateway.simulator.arrived()), (400, 400), "each is sent once and stored once");
+    for (at, (answer, (_, (knobs, status, whole, says)))) in answers.iter().zip(&asks).enumerate() {
+        let row = &rows[&at.to_string()];
+        assert_eq!((answer.status(), answer.complete), (*status, *whole), "{knobs}: {answer:?}");
+        assert_eq!((&*text(row, "/error_type"), &row["status"]), (*says, &(*status).into()), "{knobs}: {row}");
+        assert_eq!(answer.header(REQUEST_ID), Some(&*text(row, "/request_id")), "{knobs}");
+    }
+    takes_exactly(&gateway, &key, 400).await;
 }
 
 #[tokio::test]

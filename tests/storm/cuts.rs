@@ -167,7 +167,7 @@ async fn each_of_two_thousand_streams_cut_at_random_points_has_one_usage_event()
 }
 
 /// The key's concurrency can be used up again, to the last place.
-async fn takes_exactly(gateway: &Gateway, key: &Key, places: usize) {
+pub(crate) async fn takes_exactly(gateway: &Gateway, key: &Key, places: usize) {
     let ask = &stream(key).sim("words=5; stall=0");
     let held = join_all((0..places).map(|_| open(gateway.client(), ask))).await;
     gateway.client().send(ask).await.expect(429);
