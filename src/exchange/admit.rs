@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{
         entitlement::Verdict,
-        key::{GatewayKey, KeyRecord, Scope},
+        key::{GatewayKey, KeyRecord, Scope, contains_gateway_key},
         keyring::{Keyring, Unidentified},
     },
     base::clock,
@@ -202,7 +202,11 @@ fn entitled(routed: &Routed, key: &KeyRecord, model: Option<&str>) -> Result<(),
     }
 }
 
+/// A model as a message may show it: bounded, and never a key that was put in the wrong place.
 fn short(model: &str) -> String {
+    if contains_gateway_key(model.as_bytes()) {
+        return "[redacted]".to_owned();
+    }
     model.chars().take(64).collect()
 }
 

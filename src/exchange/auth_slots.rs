@@ -192,9 +192,11 @@ impl Swap {
         }
         let pairs = query.into_iter().flat_map(|query| query.split('&')).enumerate();
         swap.query.cut = pairs.filter(|(_, pair)| is_secret_pair(pair, &slots())).map(|(at, _)| at).collect();
-        // Where the key stood in a slot that keeps its place, the credential takes that place.
+        // Where the key was read from a slot that keeps its place, the credential takes that place. The key stood in the
+        // first accepted slot that holds something; what others hold is not the key.
         let stands = |slot: &&AuthSlot| matches!(read_slot(headers, query, slot), Slot::Text(_));
-        let slot = provider.in_place.iter().find(stands).unwrap_or(&provider.inject);
+        let keeps = |slot: &&AuthSlot| provider.in_place.contains(slot);
+        let slot = provider.accept.iter().find(stands).filter(keeps).unwrap_or(&provider.inject);
         swap.inject(headers, slot, &provider.credential)?;
         Ok(swap)
     }

@@ -14,7 +14,6 @@ use crate::{
         settle::Settlement,
         target::{BadTarget, Target},
     },
-    telemetry::metrics::METRICS,
 };
 use async_trait::async_trait;
 use axum::Router;
@@ -101,9 +100,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
-        let parsed = match downstream::has_fragment(session) {
-            true => Err(BadTarget::Character),
-            false => Target::parse(session.req_header().raw_path()),
+        let parsed = if downstream::has_fragment(session) {
+            Err(BadTarget::Character)
+        } else {
+            Target::parse(session.req_header().raw_path())
         };
         let target = match parsed {
             Ok(target) => target,
@@ -299,7 +299,6 @@ impl Gateway {
         let identified = self.gate.identify(routed, &session.req_header().headers, from).await;
         if identified.as_ref().is_err_and(|refusal| refusal.kind == Kind::RateLimited) {
             passage.exchange.surface = Surface::Flood;
-            METRICS.floods_refused_total.inc();
         }
         identified
     }

@@ -42,6 +42,8 @@ pub struct Want {
     or_says: Option<String>,
     after: After,
     recorded: bool,
+    /// How many requests the provider gets of it.
+    upstream: usize,
     header: Option<(&'static str, &'static str)>,
 }
 
@@ -55,6 +57,7 @@ impl Want {
             or_says: None,
             after: After::Open,
             recorded: true,
+            upstream: 0,
             header: None,
         }
     }
@@ -104,6 +107,13 @@ impl Want {
     #[must_use]
     pub fn unrecorded(mut self) -> Self {
         self.recorded = false;
+        self
+    }
+
+    /// The provider gets so many requests of it.
+    #[must_use]
+    pub fn upstream(mut self, requests: usize) -> Self {
+        self.upstream = requests;
         self
     }
 
@@ -171,7 +181,7 @@ impl Desk {
                 assert!(rest.is_empty(), "{what}: behind the answer came {:?}", String::from_utf8_lossy(&rest));
             }
         }
-        assert_eq!(self.upstream(&case).len(), 0, "{what}: the provider got it");
+        assert_eq!(self.upstream(&case).len(), want.upstream, "{what}: what the provider got");
         if want.recorded {
             self.expect_row(want.status, want.kind);
         }

@@ -3,10 +3,17 @@
 #![cfg(test)]
 
 pub mod bodies;
+pub mod bounds;
 pub mod desk;
+pub mod entitlements;
 pub mod forms;
 pub mod heads;
 pub mod keys;
+pub mod limits;
+pub mod own;
+pub mod providers;
+pub mod secrets;
+pub mod stores;
 #[path = "../support/mod.rs"]
 pub mod support;
 pub mod targets;

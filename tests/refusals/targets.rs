@@ -38,9 +38,10 @@ async fn a_disguised_target_is_refused() {
     desk.refuses("too long", &google(&desk, &long), &Want::bad_request("longer than 16384 bytes").unrecorded()).await;
     let key = format!("/v1beta/models/{}:generateContent", desk.key.secret);
     desk.refuses("a key", &google(&desk, &key), &Want::bad_request("the path holds a gateway key").unrecorded()).await;
-    let no_provider = Ask::get("//v1/models").bearer(&desk.key.secret);
     let want = Want::bad_request("must begin with a provider's name").unrecorded();
-    desk.refuses("no provider", &no_provider, &want).await;
+    for target in ["/", "//v1/models", "/?x=y"] {
+        desk.refuses(target, &Ask::get(target).bearer(&desk.key.secret), &want).await;
+    }
     desk.settle().await;
 }
 

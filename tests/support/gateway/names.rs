@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The arguments before the folder of the configuration.
 pub const ARGUMENTS_SERVE: &[&str] = &["serve", "--config"];
 
+/// The argument that takes the listening sockets of the process that runs.
+pub const ARGUMENT_UPGRADE: &str = "--upgrade";
+
 /// The metric that counts usage events.
 pub const USAGE_EVENTS: &str = "gateway_usage_events_total";
 /// Usage events that were lost.
@@ -17,6 +20,8 @@ pub const USAGE_EVENTS_WAITING: &str = "gateway_usage_events_waiting";
 pub const EXCHANGES_OPEN: &str = "gateway_exchanges_open";
 /// Exchanges by provider.
 pub const EXCHANGES: &str = "gateway_exchanges_total";
+/// Requests refused because their address sent too many unknown keys: they make no usage event.
+pub const FLOODS_REFUSED: &str = "gateway_floods_refused_total";
 /// The provider label of exchanges on the gateway's own endpoints: they make no usage event.
 pub const EXCHANGES_OWN: &str = "provider=\"gateway\"";
 /// The provider label of exchanges that were not routed: they make one, unless they were refused before.

@@ -55,7 +55,7 @@ impl Metrics {
         let unrouted = self.sum(names::EXCHANGES, |labels| labels.contains(names::EXCHANGES_UNROUTED));
         let own = self.sum(names::EXCHANGES, |labels| labels.contains(names::EXCHANGES_OWN));
         let most = self.total(names::EXCHANGES) - own;
-        (most - unrouted, most)
+        (most - unrouted - self.total(names::FLOODS_REFUSED), most)
     }
 
     /// Everything, as it came.
