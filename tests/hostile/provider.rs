@@ -31,7 +31,7 @@ fn outcome(answer: &Answer) -> Outcome {
     }
 }
 
-/// A gateway whose OpenAI gives these answers.
+/// A gateway whose first provider gives these answers.
 fn behind(parts: Vec<Part>, early: bool) -> Ground {
     let upstream = format!("http://{}", serve(parts, early));
     Ground::start(Options::default().upstreams(&[("openai", &upstream)]))
@@ -117,9 +117,10 @@ async fn an_answer_that_is_no_http_never_looks_whole() {
 }
 
 fn gzip_of_a_gibibyte() -> Vec<u8> {
+    let zeros = vec![0; 1 << 20];
     let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     for _ in 0..1024 {
-        coder.write_all(&[0; 1 << 20]).unwrap();
+        coder.write_all(&zeros).unwrap();
     }
     coder.finish().unwrap()
 }
