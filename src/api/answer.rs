@@ -43,6 +43,8 @@ impl Answer {
         let status = StatusCode::from_u16(refusal.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::new(Body::from(refusal.body(asker.request_id)));
         *response.status_mut() = status;
+        // For the access log.
+        response.extensions_mut().insert(refusal.kind);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = refusal.retry_after_seconds {

@@ -38,7 +38,7 @@ pub(super) fn is_own(segment: &str) -> bool {
     OWN_SEGMENTS.contains(&segment)
 }
 
-/// Calls the router and writes its answer.
+/// Calls the router and writes its answer. A refusal says its kind as an extension of the response.
 pub(super) async fn serve(router: &Router, session: &mut Session, passage: &mut Passage) -> Result<bool> {
     let request = match request_of(session, passage.exchange.arrival.id).await {
         Ok(request) => request,
@@ -57,7 +57,7 @@ pub(super) async fn serve(router: &Router, session: &mut Session, passage: &mut 
     passage.exchange.status = parts.status.as_u16();
     session.write_response_header(Box::new(head), false).await?;
     relay(session, body).await?;
-    passage.exchange.ending = Ending::Answered;
+    passage.exchange.ending = parts.extensions.get().copied().map_or(Ending::Answered, Ending::Refused);
     Ok(true)
 }
 

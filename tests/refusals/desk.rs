@@ -2,9 +2,10 @@
 //! and one usage row under the caller's organization.
 
 use crate::support::{
-    gateway::{Gateway, Grant, Key},
+    gateway::{Gateway, Grant, Key, rows::text},
     http::{Answer, Ask},
     simulator::Request,
+    wait::wait_until,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -135,6 +136,15 @@ pub struct Desk {
     organization: String,
     cases: AtomicUsize,
     rows: Mutex<BTreeMap<(String, String), u64>>,
+    refused: Mutex<BTreeMap<String, Refused>>,
+}
+
+/// What the log, and the organization's usage, must say of a request.
+#[derive(Debug, Clone, PartialEq)]
+struct Refused {
+    status: u16,
+    kind: &'static str,
+    recorded: bool,
 }
 
 impl Desk {
@@ -148,7 +158,15 @@ impl Desk {
         let key = gateway.issue(&Grant::all(organization));
         let witness = gateway.issue(&Grant::all(&format!("{organization}-witness")));
         let organization = organization.to_owned();
-        Self { gateway, key, witness, organization, cases: AtomicUsize::new(0), rows: Mutex::default() }
+        Self {
+            gateway,
+            key,
+            witness,
+            organization,
+            cases: AtomicUsize::new(0),
+            rows: Mutex::default(),
+            refused: Mutex::default(),
+        }
     }
 
     /// One more key of the organization.
@@ -218,8 +236,38 @@ impl Desk {
             .map(|row| ((text(&row["status"]), text(&row["error_type"])), row["requests"].as_u64().unwrap_or_default()))
             .collect();
         assert_eq!(found, expected, "usage of {}", self.organization);
+        self.is_told_by_id().await;
         let told: Vec<String> = self.gateway.lines().into_iter().filter(|line| line.contains(PROMPT)).collect();
         assert_eq!(told, Vec::<String>::new(), "the log shows a prompt");
+    }
+
+    /// Each refusal stands in the log and, where it is recorded, in the usage store under the id that the caller got.
+    async fn is_told_by_id(&self) {
+        let refused = self.refused.lock().clone();
+        let rows = self.gateway.rows_now().await.expect("the usage store answers");
+        let stored: BTreeMap<String, &Value> = rows
+            .iter()
+            .filter(|row| !text(row, "/organization_id").is_empty())
+            .map(|row| (text(row, "/request_id"), row))
+            .collect();
+        for (id, refused) in &refused {
+            let row = stored.get(id).map(|row| (row["status"].as_u64(), row["error_type"].as_str()));
+            let expected = refused.recorded.then_some((Some(u64::from(refused.status)), Some(refused.kind)));
+            assert_eq!(row, expected, "the row of {id}, {refused:?}");
+        }
+        let logged = async || {
+            let log = self.gateway.log();
+            let lines = log.iter().filter(|line| line["message"] == "exchange");
+            let told: BTreeMap<String, (Option<u64>, String)> = lines
+                .map(|line| (text(line, "/request_id"), (line["status"].as_u64(), text(line, "/error_type"))))
+                .collect();
+            let differs = |(id, refused): &(&String, &Refused)| {
+                told.get(*id) != Some(&(Some(u64::from(refused.status)), refused.kind.to_owned()))
+            };
+            let missing: Vec<_> = refused.iter().filter(differs).map(|(id, one)| (id, one, told.get(id))).collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
+        };
+        wait_until("the access log tells of each refusal", logged).await;
     }
 
     /// What the provider got of a case.
@@ -248,6 +296,8 @@ impl Desk {
         let message = value["error"]["message"].as_str().unwrap_or_else(|| panic!("no message: {told}"));
         let envelope = json!({"error": {"type": want.kind, "message": message, "request_id": ids[0]}});
         assert_eq!(value, envelope, "{told}");
+        let refused = Refused { status: want.status, kind: want.kind, recorded: want.recorded };
+        assert_eq!(self.refused.lock().insert(ids[0].to_owned(), refused), None, "an id that was there before: {told}");
         for part in &want.says {
             let or = want.or_says.as_deref().is_some_and(|text| message.contains(text));
             assert!(message.contains(part.as_str()) || or, "the message lacks {part:?}: {told}");
