@@ -27,10 +27,20 @@ pub(crate) struct Load {
 impl Load {
     /// So many callers, each on a connection of its own; each call has a tag `nonce` of its own, beginning with `name`.
     pub(crate) fn start(gateway: &Gateway, key: &Key, name: &str, callers: usize) -> Self {
+        Self::run(gateway, key, (name, false), callers)
+    }
+
+    /// The same with a new connection for each call, and each call is answered in the end: a connection that is closed
+    /// before anything came over it is made again once, as HTTP clients do.
+    pub(crate) fn anew(gateway: &Gateway, key: &Key, name: &str, callers: usize) -> Self {
+        Self::run(gateway, key, (name, true), callers)
+    }
+
+    fn run(gateway: &Gateway, key: &Key, (name, anew): (&str, bool), callers: usize) -> Self {
         let (stop, tasks) = (Arc::new(AtomicBool::new(false)), Tasks::new());
         let one = |caller| {
             let (client, secret, name) = (gateway.client(), key.secret.clone(), format!("{name}-{caller}"));
-            tasks.spawn(call(client, secret, name, Arc::clone(&stop)))
+            tasks.spawn(call(client, (secret, name), anew, Arc::clone(&stop)))
         };
         Self { callers: (0..callers).map(one).collect(), stop }
     }
@@ -43,18 +53,29 @@ impl Load {
     }
 }
 
-async fn call(client: Client, secret: String, name: String, stop: Arc<AtomicBool>) -> BTreeMap<String, String> {
+async fn call(
+    client: Client,
+    (secret, name): (String, String),
+    anew: bool,
+    stop: Arc<AtomicBool>,
+) -> BTreeMap<String, String> {
     let mut connection = client.connect().await;
     let mut answered = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         let nonce = format!("{name}-{}", answered.len());
         let ask = Ask::chat(CHAT, MODEL, "a").bearer(&secret).header("x-attr-nonce", &nonce);
-        let answer = connection.send(&ask).await;
-        if answer.status() == 0 {
+        let mut answer = connection.send(&ask).await;
+        if answer.status() == 0 && !anew {
             break;
+        }
+        if answer.status() == 0 {
+            answer = client.send(&ask).await;
         }
         assert!(answer.status() == 200 && answer.complete, "{nonce}: {answer:?}");
         answered.insert(nonce, answer.header(REQUEST_ID).expect("each answer has an id").to_owned());
+        if anew {
+            connection = client.connect().await;
+        }
     }
     answered
 }

@@ -11,6 +11,7 @@ mod load;
 mod provider;
 mod shutdown;
 mod two;
+mod upgrade;
 
 const CHAT: &str = "/openai/v1/chat/completions";
 const MODEL: &str = "gpt-5.4-mini";

@@ -24,6 +24,8 @@ impl Closed {
     /// Takes a free port.
     pub(crate) fn on(address: IpAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server of ours that is to have the port may bind it, too.
+        socket.set_reuseaddr(true)?;
         socket.bind((address, 0).into())?;
         Ok(Self(socket))
     }

@@ -232,6 +232,19 @@ impl Gateway {
         self.process = Process::start(&self.config, &self.files.environment(), &self.canaries);
     }
 
+    /// Starts a process that takes the listening sockets over, and tells the old one to hand them over. The new one serves
+    /// when this returns; the old one, which is given back, ends when it has drained.
+    pub fn upgrade(&mut self) -> Process {
+        let mut command = self.command();
+        command.args(names::ARGUMENTS_SERVE).arg(&self.config).arg(names::ARGUMENT_UPGRADE);
+        let new = std::thread::scope(|scope| {
+            let new = scope.spawn(|| Process::run(command, &self.canaries));
+            self.process.signal(Signal::QUIT);
+            new.join().expect("the new process serves")
+        });
+        std::mem::replace(&mut self.process, new)
+    }
+
     /// Stops it; the error holds everything that is not as it must be.
     fn stop(&mut self) -> Result<(), Vec<String>> {
         let mut faults = Vec::new();

@@ -71,9 +71,14 @@ pub struct Process {
 impl Process {
     /// Starts `serve` and waits until it listens.
     pub fn start(config: &Path, environment: &BTreeMap<String, String>, canaries: &Arc<Canaries>) -> Self {
-        let mut child = command(environment)
-            .args(names::ARGUMENTS_SERVE)
-            .arg(config)
+        let mut command = command(environment);
+        command.args(names::ARGUMENTS_SERVE).arg(config);
+        Self::run(command, canaries)
+    }
+
+    /// Runs a command that serves and waits until it listens.
+    pub fn run(mut command: Command, canaries: &Arc<Canaries>) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
