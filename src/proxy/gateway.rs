@@ -174,9 +174,10 @@ impl ProxyHttp for Gateway {
         let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
         passage.exchange.answer = Some(answer);
         passage.exchange.status = status;
-        downstream::fit_framing(session, response);
-        // Per hop: the provider's idle time says nothing of ours.
-        response.remove_header("keep-alive");
+        if status != 101 {
+            downstream::strip_hop(response);
+            downstream::fit_framing(session, response);
+        }
         response.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())
     }
 

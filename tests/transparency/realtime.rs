@@ -4,9 +4,11 @@ use crate::{
     lane::{Lane, assert_same, head, mark, noise},
     support::{
         http::{Answer, Ask, Connection},
-        simulator::{Gate, Reply, Request},
+        simulator::{Break, Fault, Gate, Reply, Request},
     },
 };
+use sociaro_gateway::base::clock::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const TARGET: &str = "/openai/v1/realtime?model=gpt-realtime&x=%2F";
 const SOCKET_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -66,6 +68,18 @@ fn handshake(more: &[&str], mark: &str) -> Ask {
         .line(&format!("X-Mark: {mark}"))
 }
 
+/// These bytes, the first at once (it is the head) and each other one when the gate lets it pass.
+fn reply(lines: &[&str], frames: &[Vec<u8>], gate: &Gate) -> Reply {
+    Reply::raw_pieces([&[head(lines)], frames].concat()).delivered(|delivery| {
+        delivery.gate = Some(gate.clone());
+        delivery.delay_head = AFAR;
+    })
+}
+
+/// A provider answers from afar: Pingora closes a WebSocket at once whose `101` it meets before it has noted that the
+/// request has no body.
+const AFAR: Duration = Duration::from_millis(50);
+
 async fn upgraded(lane: &Lane, ask: &Ask) -> Connection {
     let mut connection = lane.gateway.client().connect().await;
     connection.write(&ask.bytes()).await;
@@ -124,7 +138,7 @@ async fn frames_of_the_caller_reach_the_provider_byte_for_byte() {
     let lane = Lane::new("socket-up");
     let mark = mark();
     let bearer = format!("Authorization: {}", lane.bearer());
-    let mut connection = upgraded(&lane, &handshake(&[&bearer], &mark)).await;
+    let mut connection = upgraded(&lane, &handshake(&[&bearer], &mark).sim("delay=50")).await;
     let frames = frames(Some([0x37, 0xfa, 0x21, 0x3d]));
     let mut sent = Vec::new();
     for frame in frames {
@@ -159,9 +173,8 @@ async fn frames_of_the_provider_reach_the_caller_byte_for_byte_and_each_before_t
     ];
     let frames = frames(None);
     let gate = Gate::default();
-    let reply = Reply::raw_pieces([vec![head(&lines)], frames.clone()].concat());
-    let reply = reply.delivered(|delivery| delivery.gate = Some(gate.clone()));
-    let ask = handshake(&[&format!("Authorization: {}", lane.bearer())], &mark()).sim(&lane.reply(reply));
+    let knob = lane.reply(reply(&lines, &frames, &gate));
+    let ask = handshake(&[&format!("Authorization: {}", lane.bearer())], &mark()).sim(&knob);
     let mut connection = lane.gateway.client().connect().await;
     connection.write(&ask.bytes()).await;
     let answer = connection.answer("GET").await.expect(101);
@@ -190,4 +203,30 @@ async fn a_provider_that_does_not_upgrade_answers_as_usual() {
     let ask = handshake(&[&format!("Authorization: {}", lane.bearer())], &mark()).sim(&lane.reply(reply));
     let answer = lane.gateway.client().send(&ask).await.expect(403);
     assert_eq!(answer.text(), "{\"error\": {\"code\": \"theirs\"}}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_met_a_closing_connection_is_made_on_another() {
+    let lane = Lane::alone("socket-again");
+    let models = Ask::get("/openai/v1/models").header("authorization", &lane.bearer());
+    lane.gateway.client().send(&models).await.expect(200);
+    let (mark, tries) = (mark(), AtomicUsize::new(0));
+    let marked = mark.clone();
+    let lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+    let frames = frames(None);
+    let gate = Gate::default();
+    let second = reply(&lines, &frames, &gate);
+    lane.gateway.simulator.script(move |request| {
+        let is_it = request.header("x-mark") == Some(&marked);
+        is_it.then(|| match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => Reply::empty(200).with_fault(Fault::BeforeHead(Break::Fin)),
+            _ => second.clone(),
+        })
+    });
+    let ask = handshake(&[&format!("Authorization: {}", lane.bearer())], &mark);
+    let mut connection = upgraded(&lane, &ask).await;
+    for frame in &frames {
+        gate.let_one_pass();
+        assert_same("frame", &connection.exactly(frame.len()).await, frame);
+    }
 }

@@ -210,3 +210,31 @@ async fn a_caller_cannot_have_the_credential_or_the_host_taken_off() {
     let ask = Ask::get(TARGET).line(&authorization).line("Connection: host");
     lane.gateway.client().send(&ask).await.expect(400);
 }
+
+#[tokio::test]
+async fn what_a_provider_could_take_for_a_key_is_taken_out_and_what_stands_beside_it_stays() {
+    let lane = Lane::new("heads-secrets");
+    let key = &lane.key.secret;
+    let target = format!("/openai/v1/models?a=1&api_key=sk-own&b=%2F&x={key}&access_token=t&c");
+    let sent = [
+        "Host: h".to_owned(),
+        format!("Authorization: Bearer {key}"),
+        "X-One: 1".to_owned(),
+        format!("Cookie: a=1; gateway={key}; b=2"),
+        "X-Last: l".to_owned(),
+        "X-Api-Key: sk-own".to_owned(),
+        "api_key: sk-own".to_owned(),
+        "X-Goog-Api-Key: own".to_owned(),
+        format!("X-Debug: key is {key}"),
+        "Proxy-Authorization: Basic b3du".to_owned(),
+    ];
+    let expected = [
+        "GET /v1/models?a=1&b=%2F&c HTTP/1.1",
+        &host(&lane),
+        &format!("Authorization: Bearer {}", credential(&lane, "openai")),
+        "X-One: 1",
+        "Cookie: a=1; b=2",
+        "X-Last: l",
+    ];
+    assert_same("secrets", &forwarded(&lane, &target, &sent).await, &head(&expected));
+}

@@ -141,3 +141,26 @@ async fn a_target_of_eight_kilobytes_passes() {
         assert_same("target", target_at_provider(&lane, ask).await.as_bytes(), tail.as_bytes());
     }
 }
+
+#[tokio::test]
+async fn a_base_path_stands_before_the_path_and_attribution_may_be_kept_back() {
+    let shipped = include_str!("../../conf/providers.yaml");
+    let yaml = format!(
+        "{shipped}  based:\n    upstream: https://based.example/base/v9\n    dialect: openai\n    \
+         credential: env:BASED_API_KEY\n    strip_attribution: true\n"
+    );
+    let gateway = Gateway::start(Options::default().providers_yaml(&yaml));
+    let lane = Lane::of(Arc::new(gateway), "targets-based");
+    for tail in ["/v1/models?after=%2F", "//v1/models/?", "", "?a"] {
+        let knob = lane.reply(Reply::json(200, "{}"));
+        let ask = Ask::get(&format!("/based{tail}")).header("authorization", &lane.bearer()).sim(&knob);
+        let ask = ask.header("X-Project", "apollo").header("x-attr-feature", "chat").header("X-Attribute", "kept");
+        let passed = lane.pass(&ask).await;
+        passed.answer.expect(200);
+        let forwarded = if tail.starts_with('/') { tail.to_owned() } else { format!("/{tail}") };
+        assert_eq!(passed.received.target(), format!("/base/v9{forwarded}"));
+        let header = |name| passed.received.header(name);
+        let found = (header("x-project"), header("x-attr-feature"), header("x-attribute"));
+        assert_eq!(found, (None, None, Some("kept")));
+    }
+}

@@ -127,6 +127,7 @@ impl Connection {
         }
         let reply = self.shared.reply_to(request, &knobs);
         if let Content::Realtime { model } = &reply.content {
+            sleep(reply.delivery.delay_head).await;
             return self.upgrade(request, model).await;
         }
         let keep_alive = body == BodyReader::Done && wants_keep_alive(request);
