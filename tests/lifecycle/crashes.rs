@@ -68,6 +68,8 @@ async fn a_usage_store_that_is_killed_under_load_costs_no_call_and_no_event() {
         wait_until("the gateway is ready again", ready).await;
     }
     let answered = load.stop().await;
+    let failures = gateway.metrics().total("gateway_usage_ship_failures_total");
+    assert!(failures >= 1.0, "no batch met a dead store");
     let rows = gateway.rows().await;
     assert_eq!(rows.ids(), answered.into_values().collect::<BTreeSet<_>>());
     let deaths = gateway.log().iter().filter(|line| line["message"] == json!("usage store has gone")).count();

@@ -147,3 +147,16 @@ async fn answers_and_rows_belong_to_their_requests_on_connections_that_organizat
         assert_eq!(rows.with("/key_id", &caller.key.id).count(), count.count(), "{}", caller.organization);
     }
 }
+
+#[tokio::test]
+async fn a_request_that_does_not_wait_for_the_answer_before_it_is_not_taken() {
+    let gateway = Gateway::start(Options::default());
+    let key = gateway.issue(&Grant::all("pipelined"));
+    let ask = |text: &str| Ask::chat(CHAT, MODEL, text).bearer(&key.secret).bytes();
+    let mut connection = gateway.client().connect().await;
+    connection.write(&[ask("one"), ask("two")].concat()).await;
+    let first = connection.answer("POST").await.expect(200);
+    assert!(first.complete && first.text().contains("Echo: one"), "{first:?}");
+    assert_eq!(connection.to_end().await.0, b"", "the connection closes: the caller sends the second one again");
+    assert_eq!((gateway.simulator.arrived(), gateway.rows().await.count()), (1, 1));
+}
