@@ -8,7 +8,7 @@ use sociaro_gateway::base::clock::{self, Duration};
 use std::io::Read;
 use support::{
     http::{Answer, AnswerReader, Ask, Client, Connection},
-    simulator::{Break, Coding, Cuts, Family, Fault, Framing, Options, Reply, Simulator, usage},
+    simulator::{Break, Coding, Cuts, Family, Fault, Framing, Gate, Options, Reply, Simulator, usage},
     wait::wait_until,
 };
 
@@ -182,6 +182,25 @@ async fn delays_hold_up_the_head_and_each_chunk() {
     let started = clock::instant();
     client.send(&streamed(CHAT, &messages("gpt-5.4")).sim("chunk-delay=20ms")).await.expect(200);
     assert!(started.elapsed() >= Duration::from_millis(20 * 5));
+}
+
+#[tokio::test]
+async fn a_gate_holds_each_piece_back_until_it_may_pass() {
+    let (simulator, client) = start();
+    let gate = Gate::default();
+    let pieces: Vec<Vec<u8>> = (0..5).map(|at| vec![b'0' + at; 3]).collect();
+    let reply = Reply::pieces("text/plain", pieces).delivered(|delivery| delivery.gate = Some(gate.clone()));
+    simulator.name("gated", reply);
+    let mut connection = client.connect().await;
+    connection.write(&Ask::get("/any").sim("reply=gated").bytes()).await;
+    let mut reader = AnswerReader::new("GET");
+    for count in 1..=5 {
+        connection.answer_until(&mut reader, |answer| answer.body.len() >= count * 3).await;
+        assert_eq!(reader.so_far().body.len(), count * 3, "and nothing of the next");
+        gate.let_one_pass();
+    }
+    connection.answer_until(&mut reader, |_| false).await;
+    assert!(reader.end().complete);
 }
 
 #[tokio::test]

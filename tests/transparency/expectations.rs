@@ -43,6 +43,7 @@ async fn a_caller_that_waits_is_told_to_go_on() {
         let received = lane.received(&mark, &answer).await;
         assert_same(target, &received.body, BODY);
         assert_eq!(received.header("expect"), (!read).then_some("100-continue"), "{target}");
+        assert_eq!(answer.header("connection"), Some(if read { "keep-alive" } else { "close" }), "{target}");
         if read {
             connection.send(&Ask::get("/gw/me").header("authorization", &lane.bearer())).await.expect(200);
         }

@@ -15,3 +15,16 @@ mod request_bodies;
 mod request_heads;
 mod streams;
 mod targets;
+
+#[test]
+fn each_test_that_the_documentation_names_is_here() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(folder.join("docs/transparency.md")).unwrap();
+    let names: Vec<(&str, &str)> = document.split('`').filter_map(|text| text.split_once("::")).collect();
+    assert!(names.len() > 20, "the names were not found");
+    for (module, name) in names {
+        let source =
+            std::fs::read_to_string(folder.join(format!("tests/transparency/{module}.rs"))).unwrap_or_default();
+        assert!(source.contains(&format!("fn {name}()")), "{module}::{name}");
+    }
+}

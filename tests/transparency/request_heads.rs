@@ -62,18 +62,39 @@ async fn only_the_key_and_the_host_are_replaced() {
         "Date: Wed, 25 Nov 2026 04:00:00 GMT",
         "Cache-Control: no-store",
     ];
-    let openai = (TARGET, format!("AUTHORIZATION: Bearer {key}"), "openai", "AUTHORIZATION: Bearer ");
-    let anthropic = ("/anthropic/v1/models?after=%2Fa", format!("X-API-Key: {key}"), "anthropic", "X-API-Key: ");
-    let google = ("/google/v1/models?after=%2Fa", format!("X-Goog-Api-Key: {key}"), "google", "X-Goog-Api-Key: ");
-    for (target, shown, provider, slot) in [openai, anthropic, google] {
-        let mut sent = vec!["HOST: gateway.test".to_owned(), others[0].to_owned(), shown];
+    for (target, shown, provider) in [
+        (TARGET, "AUTHORIZATION: Bearer KEY", "openai"),
+        ("/anthropic/v1/models?after=%2Fa", "X-API-Key: KEY", "anthropic"),
+        ("/google/v1/models?after=%2Fa", "X-Goog-Api-Key: KEY", "google"),
+        ("/google/v1beta/openai/models?after=%2Fa", "Authorization:  bearer  KEY", "google"),
+        ("/alibaba/compatible-mode/v1/models", "authorization: BEARER KEY", "alibaba"),
+    ] {
+        let mut sent = vec!["HOST: gateway.test".to_owned(), others[0].to_owned(), shown.replace("KEY", key)];
         sent.extend(others.iter().skip(1).map(|line| (*line).to_owned()));
         let mut expected = sent.clone();
         expected[0] = host(&lane).replace("Host", "HOST");
-        expected[2] = format!("{slot}{}", credential(&lane, provider));
-        expected.insert(0, "GET /v1/models?after=%2Fa HTTP/1.1".to_owned());
-        assert_same(provider, &forwarded(&lane, target, &sent).await, &head(&expected));
+        let (name, value) = shown.split_once(':').unwrap();
+        let scheme = if value.contains("earer") || value.contains("EARER") { "Bearer " } else { "" };
+        expected[2] = format!("{name}: {scheme}{}", credential(&lane, provider));
+        let tail = target.strip_prefix(&format!("/{provider}")).unwrap();
+        expected.insert(0, format!("GET {tail} HTTP/1.1"));
+        assert_same(target, &forwarded(&lane, target, &sent).await, &head(&expected));
     }
+}
+
+#[tokio::test]
+async fn a_credential_of_another_header_than_the_key_stands_at_the_end() {
+    let lane = Lane::new("heads-moved");
+    let bearer = format!("Authorization: {}", lane.bearer());
+    let sent = ["Host: h", "X-One: 1", "X-Two: 2", &bearer];
+    let expected = [
+        "GET /v1/models HTTP/1.1",
+        &host(&lane),
+        "X-One: 1",
+        "X-Two: 2",
+        &format!("x-api-key: {}", credential(&lane, "anthropic")),
+    ];
+    assert_same("moved", &forwarded(&lane, "/anthropic/v1/models", &sent).await, &head(&expected));
 }
 
 #[tokio::test]
@@ -180,7 +201,7 @@ async fn what_belongs_to_one_hop_stays_on_it() {
 }
 
 #[tokio::test]
-async fn the_last_header_takes_the_place_of_a_removed_one() {
+async fn a_removed_header_may_leave_its_place_to_the_last_one() {
     let lane = Lane::new("heads-place");
     let sent = [
         "Host: h".to_owned(),

@@ -107,7 +107,7 @@ async fn of_a_google_query_the_key_alone_is_taken_out() {
 }
 
 #[tokio::test]
-async fn every_printable_character_passes_or_is_refused_as_the_documentation_says() {
+async fn every_printable_character_passes_or_is_refused_as_listed() {
     let lane = Lane::new("targets-characters");
     let mut refused = [String::new(), String::new()];
     for character in (0x21_u8..0x7f).map(char::from) {
@@ -130,6 +130,19 @@ async fn what_no_target_may_hold_is_percent_encoded() {
     let lane = Lane::new("targets-encoded");
     let ask = Ask::get("/openai/v1/files?q=a b\u{1}c").header("authorization", &lane.bearer());
     assert_eq!(target_at_provider(&lane, ask).await, "/v1/files?q=a%20b%01c");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_refused() {
+    let lane = Lane::new("targets-bytes");
+    for tail in [&b"/v1/bytes\xff"[..], b"/v1/bytes?\xe2\x82"] {
+        let line = [b"GET /openai", tail, b" HTTP/1.1\r\nHost: h\r\nAuthorization: "].concat();
+        let mut connection = lane.gateway.client().connect().await;
+        connection.write(&[&line[..], lane.bearer().as_bytes(), b"\r\n\r\n"].concat()).await;
+        connection.answer("GET").await.expect(400);
+    }
+    let forwarded = lane.gateway.simulator.matching(|request| request.contains(b"/v1/bytes"));
+    assert!(forwarded.is_empty(), "{forwarded:?}");
 }
 
 #[tokio::test]
