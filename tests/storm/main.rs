@@ -8,6 +8,7 @@ mod calls;
 mod churn;
 mod cuts;
 mod limits;
+mod readers;
 mod seed;
 mod uploads;
 
