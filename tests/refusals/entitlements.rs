@@ -264,7 +264,11 @@ async fn a_refusal_shows_a_model_safely() {
     desk.refuses("long", &chat(&key, &long), &Want::forbidden(&format!("{:?}", "m".repeat(64)))).await;
     desk.refuses("quotes", &chat(&key, r#"a"b\c"#), &Want::forbidden(r#""a\"b\\c""#)).await;
     desk.refuses("another alphabet", &chat(&key, "модель"), &Want::forbidden("\"модель\"")).await;
-    let prompt = desk.refuses("a key", &chat(&key, &desk.key.secret), &Want::forbidden("may not use the model")).await;
-    assert!(!prompt.text().contains("gw_live_"), "{}", prompt.text());
+    let answer = desk.refuses("a key", &chat(&key, &desk.key.secret), &Want::forbidden("may not use the model")).await;
+    assert!(!answer.text().contains("gw_live_"), "{}", answer.text());
+    let stats = desk.gateway.stats("group_by=model", &desk.key.secret, |stats| stats["totals"]["requests"] == 4).await;
+    let models: Vec<&str> =
+        stats["rows"].as_array().into_iter().flatten().filter_map(|row| row["model"].as_str()).collect();
+    assert!(models.contains(&"[redacted]") && models.contains(&"модель"), "{models:?}");
     desk.settle().await;
 }

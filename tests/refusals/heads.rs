@@ -1,4 +1,5 @@
-//! Refusals of heads: ambiguous framing, methods of no use to a provider, heads that are too large.
+//! Refusals of heads: ambiguous framing, methods of no use to a provider, heads that are too large; and refusals of requests
+//! whose answer or body is of a special kind.
 
 use crate::{
     desk::{CHAT, Desk, Want},
@@ -45,5 +46,47 @@ async fn a_head_over_its_bound_is_too_large() {
     let desk = Desk::shared("heads-large");
     let ask = Ask::get("/openai/v1/models").bearer(&desk.key.secret).header("x-large", &"x".repeat(64 * 1024));
     desk.refuses("64 KiB", &ask, &early(Want::too_large("the request's head is too large"))).await;
+    desk.settle().await;
+}
+
+/// A body behind an answer to HEAD would be taken for the next answer.
+#[tokio::test]
+async fn a_refusal_of_head_has_no_body() {
+    let desk = Desk::shared("heads-head");
+    let stranger = Ask::new("HEAD", "/openai/v1/models");
+    let key = &desk.key.secret;
+    let cases = [
+        (stranger.clone(), 401),
+        (stranger.header("x-api-key", key), 401),
+        (Ask::new("HEAD", "/nobody/v1/models").bearer(key), 404),
+        (Ask::new("HEAD", "/openai/v1/../models").bearer(key), 400),
+        (Ask::new("HEAD", "/gw/nothing").bearer(key), 404),
+        (Ask::new("HEAD", "/gw/me"), 401),
+        (Ask::new("HEAD", "/gw/stats?limit=0").bearer(key), 400),
+    ];
+    let mut connection = desk.gateway.client().connect().await;
+    for (ask, status) in &cases {
+        let answer = connection.send(ask).await;
+        assert_eq!((answer.status(), answer.complete, answer.body.len()), (*status, true, 0), "{ask:?}");
+        assert!(answer.header("x-gateway-request-id").is_some(), "{:?}", answer.head);
+        let next = connection.send(&Ask::get("/gw/me").bearer(key)).await;
+        assert_eq!(next.status(), 200, "behind {ask:?}");
+    }
+    desk.settle().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_to_send_its_body_is_not_asked_for_it_in_vain() {
+    let desk = Desk::shared("heads-expect");
+    let waits = Ask::new("POST", CHAT)
+        .header("content-type", "application/json")
+        .header("content-length", "1000")
+        .header("expect", "100-continue");
+    let stranger = desk.refuses("no key", &waits, &Want::unauthorized("there is no gateway key").closing()).await;
+    assert_eq!(stranger.interim.len(), 0);
+    let key = desk.issue(|grant| grant.allow = vec!["openai:gpt-5.4-mini".to_owned()]);
+    let asked = Ask::chat(CHAT, "gpt-5.4", "a").bearer(&key.secret).header("expect", "100-continue");
+    let refused = desk.refuses("a model", &asked, &Want::forbidden("may not use the model \"gpt-5.4\"")).await;
+    assert_eq!(refused.interim.len(), 1, "the body says which model it is");
     desk.settle().await;
 }

@@ -192,7 +192,16 @@ async fn shows_nowhere(gateway: &Gateway, key: &Key) {
     let me = gateway.client().send(&Ask::get("/gw/me").bearer(&key.secret)).await.expect(200).text();
     let log = gateway.lines().join("\n");
     assert!(log.contains("\"message\":\"exchange\""), "there is an access log");
-    let shown = [("statistics", stats.to_string()), ("metrics", metrics.text().to_owned()), ("me", me), ("log", log)];
+    let rows = gateway.rows_now().await.expect("the usage store answers");
+    let rows: String = rows.iter().map(ToString::to_string).collect();
+    assert!(rows.contains(&key.id), "usage is recorded under the key's id: {rows}");
+    let shown = [
+        ("rows", rows),
+        ("statistics", stats.to_string()),
+        ("metrics", metrics.text().to_owned()),
+        ("me", me),
+        ("log", log),
+    ];
     for (place, text) in shown {
         for secret in [digits.as_str(), &encoded(&digits), "sk-canary", OWN_CREDENTIAL] {
             assert!(!text.contains(secret), "{place} shows {secret}");
