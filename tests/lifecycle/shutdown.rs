@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use futures_util::future::join_all;
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use std::net::Ipv4Addr;
 use tokio::net::TcpStream;
@@ -186,4 +186,37 @@ async fn events_that_still_wait_for_their_batch_are_stored_before_the_end() {
     }
     gateway.signal(Signal::TERM);
     assert_eq!(ended(&mut gateway).await.ids(), ids);
+}
+
+#[tokio::test]
+async fn a_usage_store_that_gets_the_signal_as_well_takes_the_last_events_all_the_same() {
+    // As a service manager does that signals all processes of a service.
+    let provider = Provider::listen(Ipv4Addr::LOCALHOST.into()).unwrap();
+    let (mut gateway, key) = start(&provider, GRACE_ENDLESS);
+    let mut begun = begin(&gateway, &provider, &key).await;
+    let found = async || gateway.usage_store_process().ok_or("there is no usage store");
+    let store = wait_until("the usage store runs", found).await;
+    gateway.signal(Signal::TERM);
+    kill_process(store, Signal::TERM).expect("the store runs");
+    drains(&gateway).await;
+    let gone = async || if gateway.usage_store_process() == Some(store) { Err("it runs") } else { Ok(()) };
+    wait_until("that usage store has ended", gone).await;
+    begun.asked.end().await;
+    let answer = begun.rest().await;
+    assert!(answer.complete, "{answer:?}");
+    let ids = ended(&mut gateway).await.ids();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), [answer.header(REQUEST_ID).unwrap()]);
+}
+
+#[tokio::test]
+async fn events_that_wait_are_stored_although_the_usage_store_got_the_signal_first() {
+    let mut gateway = Gateway::start(Options::default().set("/usage/flush_interval_ms", json!(60_000)));
+    let key = gateway.issue(&Grant::all("both"));
+    let answer = gateway.client().send(&Ask::chat(CHAT, MODEL, "a").bearer(&key.secret)).await.expect(200);
+    let found = async || gateway.usage_store_process().ok_or("there is no usage store");
+    let store = wait_until("the usage store runs", found).await;
+    kill_process(store, Signal::TERM).expect("the store runs");
+    gateway.signal(Signal::TERM);
+    let ids = ended(&mut gateway).await.ids();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), [answer.header(REQUEST_ID).unwrap()]);
 }
