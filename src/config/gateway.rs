@@ -54,6 +54,7 @@ fn requests(f: &Fields<'_>, attribution: Option<Vec<(String, String)>>) -> excha
     exchange::settings::Settings {
         body_bytes_max: f.whole("body_bytes_max", default.body_bytes_max, 1024..=4 * GIB),
         head_bytes_max: f.whole("head_bytes_max", default.head_bytes_max, 1024..=MIB),
+        head_read_max: f.seconds("head_read_timeout_seconds", default.head_read_max, 1..=3600),
         body_read_max: f.seconds("body_read_timeout_seconds", default.body_read_max, 1..=3600),
         decoded_bytes_max: f.whole("decoded_bytes_max", default.decoded_bytes_max, 1024..=4 * GIB),
         keepalive_seconds: f.whole("keepalive_seconds", default.keepalive_seconds, 0..=3600),

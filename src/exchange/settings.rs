@@ -9,6 +9,8 @@ pub struct Settings {
     pub body_bytes_max: u64,
     /// The largest request head that is accepted: target and all header names and values, in bytes.
     pub head_bytes_max: usize,
+    /// The longest time from the first byte of a request's head to its last one.
+    pub head_read_max: Duration,
     /// The longest time from the request's head to the end of a body that must be read before forwarding.
     pub body_read_max: Duration,
     /// How much a compressed request body may grow when its copy is decoded, in bytes.
@@ -29,6 +31,7 @@ impl Default for Settings {
         Self {
             body_bytes_max: 64 * 1024 * 1024,
             head_bytes_max: 64 * 1024,
+            head_read_max: Duration::from_secs(30),
             body_read_max: Duration::from_mins(2),
             decoded_bytes_max: 64 * 1024 * 1024,
             // Above the 60 s of common load balancers, so that they close idle connections and not we.

@@ -2,7 +2,7 @@
 
 use super::{
     body::{Carried, Unread},
-    downstream, fault, own, peer,
+    downstream, fault, head_time, own, peer,
 };
 use crate::{
     exchange::{
@@ -79,6 +79,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+        head_time::head_arrived(session);
         let settings = &self.gate.settings;
         if session.get_keepalive().is_some() {
             let seconds = settings.keepalive_seconds;
@@ -245,7 +246,8 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn logging(&self, _session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        head_time::request_over(session);
         if error.is_none() && passage.exchange.ending == Ending::CutShort {
             passage.exchange.ending = Ending::Answered;
         }
@@ -297,9 +299,12 @@ impl Gateway {
         routed: &Routed,
         from: IpAddr,
     ) -> Result<Identified, Refusal> {
-        let identified = self.gate.identify(routed, &session.req_header().headers, from).await;
-        if identified.as_ref().is_err_and(|refusal| refusal.kind == Kind::RateLimited) {
-            passage.exchange.surface = Surface::Flood;
+        let headers = &session.req_header().headers;
+        let identified = self.gate.identify(routed, headers, from).await;
+        match identified.as_ref().map_err(|refusal| refusal.kind) {
+            Err(Kind::RateLimited) => passage.exchange.surface = Surface::Flood,
+            Err(Kind::Unauthorized) => passage.exchange.caller = self.gate.holder(routed, headers),
+            _ => {}
         }
         identified
     }

@@ -4,6 +4,7 @@ mod body;
 mod downstream;
 mod fault;
 pub mod gateway;
+mod head_time;
 pub mod own;
 mod peer;
 pub mod server;

@@ -2,6 +2,7 @@
 
 use super::{
     gateway::Gateway,
+    head_time::HeadTimed,
     settings::{Listener, Settings, Tls},
 };
 use async_trait::async_trait;
@@ -12,8 +13,9 @@ use pingora_core::{
         ExecutionPhase, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch,
         configuration::{Opt, ServerConf},
     },
+    services::listening::Service,
 };
-use pingora_proxy::ProxyServiceBuilder;
+use pingora_proxy::http_proxy;
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use std::{
     net::SocketAddr,
@@ -55,8 +57,10 @@ pub fn build(settings: &Settings, gateway: Gateway, attempts_max: u8, upgrade: b
     // Pingora counts the reuses that follow the first request.
     http.keepalive_request_limit = settings.server.requests_per_connection_max.map(|max| max.saturating_sub(1));
     http.h2_idle_timeout = settings.server.h2_idle_timeout;
-    let mut service =
-        ProxyServiceBuilder::new(&server.configuration, gateway).name("callers").server_options(http).build();
+    let head_read_max = gateway.gate.settings.head_read_max;
+    let mut proxy = http_proxy(&server.configuration, gateway);
+    proxy.server_options = Some(http);
+    let mut service = Service::new("callers".to_owned(), HeadTimed::new(proxy, head_read_max));
     let mut addresses = Vec::new();
     let mut reserved = Vec::new();
     for listener in &settings.listeners {

@@ -47,7 +47,12 @@ impl Struck {
 impl Ground {
     /// Starts one. Idle connections end soon, so that an attack can be watched to its connection's end.
     pub fn start(options: Options) -> Self {
-        let gateway = Gateway::start(options.set("/requests/keepalive_seconds", json!(1)));
+        Self::keeping(options, 1)
+    }
+
+    /// Starts one that keeps idle connections for so many seconds.
+    pub fn keeping(options: Options, seconds: u32) -> Self {
+        let gateway = Gateway::start(options.set("/requests/keepalive_seconds", json!(seconds)));
         let key = gateway.issue(&Grant::all("attacker"));
         let others = gateway.issue(&Grant::all(BYSTANDER));
         let target = format!("/anthropic/v1/models?{BYSTANDER}");

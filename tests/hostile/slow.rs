@@ -2,7 +2,7 @@
 
 use crate::{
     ground::{BODY, Ground},
-    support::{gateway::Options, wait::soon},
+    support::{gateway::Options, http::Ask, wait::soon},
 };
 use serde_json::json;
 use tokio::{
@@ -41,6 +41,38 @@ async fn trickle(ground: &Ground, bytes: &[u8], at_once: usize) -> String {
     };
     soon("the end of a slow connection", ended).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_has_its_time() {
+    let ground = Ground::start(Options::default().set("/requests/head_read_timeout_seconds", json!(1)));
+    let endless = format!("GET /openai/v1/models HTTP/1.1\r\n{}x: {}", ground.head(), "a".repeat(100)).into_bytes();
+    let served = format!("GET /gw/me HTTP/1.1\r\n{}\r\n", ground.head()).into_bytes();
+    let behind = [&served, &endless[..1]].concat();
+    let cases = [
+        ("from its first byte", &endless, 0),
+        ("from its middle", &endless, 50),
+        ("the second head", &behind, served.len()),
+    ];
+    for (name, attack, at_once) in cases {
+        let answer = ground.while_others_are_served(trickle(&ground, attack, at_once)).await;
+        let expected = if name == "the second head" { "HTTP/1.1 200 OK" } else { "" };
+        assert!(answer.starts_with(expected) && answer.matches("HTTP/1.1").count() <= 1, "{name}: {answer}");
+    }
+    assert_eq!(ground.upstream(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_time_of_a_head_is_no_time_between_heads_nor_of_an_exchange() {
+    let ground = Ground::keeping(Options::default().set("/requests/head_read_timeout_seconds", json!(1)), 60);
+    let mut connection = ground.gateway.client().connect().await;
+    let call = Ask::get("/openai/v1/models").bearer(&ground.key.secret).sim("delay=1500ms");
+    for _ in 0..2 {
+        connection.send(&call).await.expect(200);
+        // Meanwhile this connection is idle for longer than a head may take.
+        ground.gateway.client().send(&call).await.expect(200);
+    }
+    connection.send(&call).await.expect(200);
 }
 
 #[tokio::test]

@@ -51,8 +51,7 @@ async fn a_caller_of_http_1_0_cannot_send_chunks() {
 
 #[tokio::test]
 async fn a_connection_lives_as_long_as_both_sides_want_it() {
-    let options = Options::default().set("/server/requests_per_connection_max", json!(3));
-    let ground = Ground::start(options.set("/requests/keepalive_seconds", json!(5)));
+    let ground = Ground::keeping(Options::default().set("/server/requests_per_connection_max", json!(3)), 60);
     let ask = |version: &str, lines: &str| {
         let head = ground.head();
         format!("GET /gw/me HTTP/{version}\r\n{head}{lines}\r\n").into_bytes()
