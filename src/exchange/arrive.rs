@@ -53,7 +53,8 @@ pub fn check(head: &Head<'_>, head_bytes_max: usize) -> Result<(), Refusal> {
         return Err(Refusal::bad_request("the request has both Content-Length and Transfer-Encoding"));
     }
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
-    if lengths.next().is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit)) || lengths.next().is_some()
+    if lengths.next().is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit))
+        || lengths.next().is_some()
     {
         return Err(Refusal::bad_request("Content-Length must stand once, as a plain number"));
     }
