@@ -5,7 +5,10 @@ use crate::{
     seed::Chance,
     stream,
     support::{
-        gateway::{Gateway, Key, Options, names, rows::text},
+        gateway::{
+            Gateway, Key, Options, names,
+            rows::{logged_ids, text},
+        },
         http::{AnswerReader, Ask, Client, Connection},
     },
 };
@@ -151,6 +154,7 @@ async fn each_of_two_thousand_streams_cut_at_random_points_has_one_usage_event()
     let rows = gateway.rows().await;
     let (ids, by_nonce) = (rows.ids(), rows.by_tag("nonce"));
     assert_eq!(ids.len(), by_nonce.len(), "each row is of one stream");
+    assert_eq!(ids, logged_ids(&gateway.log()), "the access log and the store know the same exchanges");
     for cut in &cuts {
         let id = seen[&cut.nonce].as_ref();
         match by_nonce.get(&cut.nonce) {
