@@ -153,6 +153,11 @@ impl Keyring {
         entry.admit(now)
     }
 
+    /// Whose key it is, as far as that is cached: for the records of a key that may not be used any more.
+    pub fn holder(&self, key: &GatewayKey) -> Option<Arc<KeyRecord>> {
+        self.0.known.peek(&key.hash()).map(|entry| Arc::clone(&entry.record))
+    }
+
     /// Forgets a key that was revoked here: whoever asks from now on gets what the store says.
     pub fn forget(&self, id: &KeyId) {
         self.0.flights.lock().turn();

@@ -103,13 +103,7 @@ impl Gate {
     /// 401, 429 for floods of unknown keys, 503 when the control store is down.
     pub async fn identify(&self, routed: &Routed, headers: &HeaderMap, from: IpAddr) -> Result<Identified, Refusal> {
         let provider = &routed.route.provider;
-        let text = match auth_slots::present(headers, routed.target.query(), &provider.accept) {
-            Presented::Key(text) => text,
-            Presented::Missing => return Err(place_of_key("there is no gateway key", provider)),
-            Presented::Misplaced => return Err(place_of_key("the gateway key is in the wrong place", provider)),
-            Presented::Unreadable => return Err(place_of_key("there is not exactly one gateway key", provider)),
-        };
-        let key = GatewayKey::parse(text.expose().as_bytes()).ok_or_else(|| unauthorized("this is no gateway key"))?;
+        let key = key_of(routed, headers)?;
         let key = authenticate(&self.keyring, &key, from).await?;
         let mut swap = Swap::plan(headers, routed.target.query(), provider)
             .map_err(|bad| Refusal::internal(format!("{}: {bad}", provider.name)))?;
@@ -117,6 +111,11 @@ impl Gate {
             swap.remove.extend(attribution::headers(headers, &self.settings.attribution_headers));
         }
         Ok(Identified { key, swap })
+    }
+
+    /// Whose key a request carries that was refused as unauthorized: a revoked or expired one is known all the same.
+    pub fn holder(&self, routed: &Routed, headers: &HeaderMap) -> Option<Arc<KeyRecord>> {
+        self.keyring.holder(&key_of(routed, headers).ok()?)
     }
 
     /// Checks the scope, and that the head says which method and model the provider will see.
@@ -155,6 +154,18 @@ impl Gate {
 /// What a request asks for: the body's word, else the path's.
 pub fn asked(routed: &Routed, ask: Ask) -> Asked {
     Asked { model: ask.model.or_else(|| routed.path_model.clone()), fallback_models: ask.fallback_models }
+}
+
+/// The key that a request carries where its provider takes one, not looked up yet.
+fn key_of(routed: &Routed, headers: &HeaderMap) -> Result<GatewayKey, Refusal> {
+    let provider = &routed.route.provider;
+    let text = match auth_slots::present(headers, routed.target.query(), &provider.accept) {
+        Presented::Key(text) => text,
+        Presented::Missing => return Err(place_of_key("there is no gateway key", provider)),
+        Presented::Misplaced => return Err(place_of_key("the gateway key is in the wrong place", provider)),
+        Presented::Unreadable => return Err(place_of_key("there is not exactly one gateway key", provider)),
+    };
+    GatewayKey::parse(text.expose().as_bytes()).ok_or_else(|| unauthorized("this is no gateway key"))
 }
 
 /// Finds the record of a key.

@@ -48,7 +48,7 @@ pub struct Exchange {
     pub surface: Surface,
     /// Which provider and endpoint, once the target is known.
     pub routed: Option<Routed>,
-    /// Whose key it was, once it is identified.
+    /// Whose key it was, once it is identified; also of one that is revoked or expired.
     pub caller: Option<Arc<KeyRecord>>,
     /// What was asked for, once the request is read that far.
     pub asked: Option<Asked>,
