@@ -50,6 +50,9 @@ impl Answer {
         if let Some(seconds) = refusal.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(limit) = refusal.limit {
+            headers.insert("X-Gateway-Limit", HeaderValue::from_static(limit));
+        }
         Self(response)
     }
 }

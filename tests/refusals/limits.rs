@@ -11,7 +11,7 @@ use crate::{
 use futures_util::future::join_all;
 use serde_json::json;
 use sociaro_gateway::base::clock;
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, ops::Range, sync::Arc};
 
 fn too_many(says: &str, limit: &'static str) -> Want {
     Want::new(429, "rate_limited", says).with_header("x-gateway-limit", limit)
@@ -112,8 +112,8 @@ fn unknown(at: usize) -> String {
     format!("gw_live_{at:048x}")
 }
 
-async fn strangers(client: &Client, first: usize, count: usize) -> Vec<Answer> {
-    let asks: Vec<Ask> = (first..first + count).map(|at| Ask::get("/openai/v1/models").bearer(&unknown(at))).collect();
+async fn strangers(client: &Client, target: &str, keys: Range<usize>) -> Vec<Answer> {
+    let asks: Vec<Ask> = keys.map(|at| Ask::get(target).bearer(&unknown(at))).collect();
     join_all(asks.iter().map(|ask| client.send(ask))).await
 }
 
@@ -124,21 +124,28 @@ async fn a_flood_of_unknown_keys_is_held_off_by_address_and_known_keys_pass() {
     desk.passes("known before", &chat(&desk.key)).await;
     let here = desk.gateway.client();
     let elsewhere = here.from(IpAddr::from([127, 0, 0, 2]));
+    let at_our_own = here.from(IpAddr::from([127, 0, 0, 3]));
     let known = Ask::get("/gw/me").bearer(&desk.key.secret);
-    let (flood, few, passed) =
-        tokio::join!(strangers(&here, 0, 60), strangers(&elsewhere, 1000, 3), async { here.send(&known).await });
+    let (flood, own, few, passed) = tokio::join!(
+        strangers(&here, "/openai/v1/models", 0..60),
+        strangers(&at_our_own, "/gw/me", 100..160),
+        strangers(&elsewhere, "/openai/v1/models", 200..203),
+        here.send(&known)
+    );
     let want = too_many("too many unknown keys from this address", "unknown_keys").unrecorded();
-    let mut refused = 0;
-    for answer in &flood {
-        if answer.status() == 429 {
-            refused += 1;
-            desk.check("held off", answer, &want);
-        } else {
-            desk.check("unknown", answer, &Want::unauthorized("this gateway key is not known"));
+    for answers in [&flood, &own] {
+        let mut refused = 0;
+        for answer in answers {
+            if answer.status() == 429 {
+                refused += 1;
+                desk.check("held off", answer, &want);
+            } else {
+                desk.check("unknown", answer, &Want::unauthorized("this gateway key is not known"));
+            }
         }
+        // Three in each second; sixty at once do not take a quarter of a minute.
+        assert!(refused >= 15, "{refused} of 60 were held off");
     }
-    // Three in each second; sixty at once do not take a quarter of a minute.
-    assert!(refused >= 15, "{refused} of 60 were held off");
     for answer in &few {
         desk.check("another address", answer, &Want::unauthorized("this gateway key is not known"));
     }
