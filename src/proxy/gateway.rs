@@ -5,6 +5,7 @@ use super::{
     downstream, fault, head_time, own, peer,
 };
 use crate::{
+    base::clock,
     exchange::{
         admit::{Gate, Identified, Routed, asked},
         arrive,
@@ -33,6 +34,9 @@ use std::{
 
 /// The header that every answer carries.
 pub(super) const REQUEST_ID: &str = "X-Gateway-Request-Id";
+
+/// A body that is passed on must come at least so fast, on the whole.
+const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// The proxy: the faces of the modules that a request meets.
 pub struct Gateway {
@@ -147,6 +151,9 @@ impl ProxyHttp for Gateway {
         end: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        if !end && is_too_slow(&passage.exchange, self.gate.settings.body_read_max) {
+            return Err(passage.stop(Refusal::bad_request("the request's body did not arrive in time")));
+        }
         let bound = self.gate.settings.body_bytes_max;
         if let Err(refusal) = passage.carried.forward(body, end, &mut passage.exchange.bytes_in, bound) {
             return Err(passage.stop(refusal));
@@ -308,6 +315,13 @@ impl Gateway {
         }
         identified
     }
+}
+
+/// Whether a body that is passed on comes so slowly that it only holds its connections: it has the time of a body that is
+/// read first, and more the more has come. After an answer has begun (a WebSocket above all) both sides take their time.
+fn is_too_slow(exchange: &Exchange, body_read_max: Duration) -> bool {
+    let time = body_read_max + Duration::from_secs(exchange.bytes_in / BODY_BYTES_PER_SECOND_MIN);
+    exchange.answer.is_none() && clock::instant() - exchange.arrival.instant > time
 }
 
 pub(super) fn caller_address(session: &Session) -> IpAddr {

@@ -1,8 +1,8 @@
 //! Callers that send a byte now and then: each part of a request has its time, however often something comes.
 
 use crate::{
-    ground::{BODY, Ground},
-    support::{gateway::Options, http::Ask, wait::soon},
+    ground::{BODY, FILES, Ground},
+    support::{gateway::Options, http::Ask, simulator::Request, wait::soon},
 };
 use serde_json::json;
 use tokio::{
@@ -96,4 +96,15 @@ async fn a_body_that_stops_has_its_time() {
     assert_eq!((struck.first(), struck.answers.len()), ((400, "bad_request".to_owned()), 1), "{struck:?}");
     assert!(struck.answers[0].text().contains("did not arrive in time"), "{struck:?}");
     assert_eq!(ground.upstream(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_body_that_is_passed_on_has_its_time_too() {
+    let ground = Ground::start(Options::default().set("/requests/body_read_timeout_seconds", json!(1)));
+    let head = format!("POST {FILES} HTTP/1.1\r\n{}content-length: 100000\r\n\r\n", ground.head()).into_bytes();
+    let attack = [&head[..], &[b' '; 100]].concat();
+    let answer = ground.while_others_are_served(trickle(&ground, &attack, head.len())).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("did not arrive in time"), "{answer}");
+    let cut = |request: &Request| request.peer_closed_at.is_some() && !request.complete;
+    ground.gateway.simulator.wait_for("cut", cut).await.unwrap();
 }
