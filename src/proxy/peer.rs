@@ -2,7 +2,10 @@
 
 use crate::exchange::{exchange::Exchange, route::Route};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header::HOST};
+use http::{
+    HeaderName, HeaderValue,
+    header::{COOKIE, HOST},
+};
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, Peer};
 use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
@@ -53,6 +56,10 @@ pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bo
             request.append_header(name.clone(), value.clone())?;
         }
     }
+    // Only HTTP/1.1 has names in the caller's own case.
+    if !request.has_case() {
+        join_cookies(request)?;
+    }
     if held {
         request.remove_header("expect");
     }
@@ -60,6 +67,16 @@ pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bo
     replace(request, &HOST, host)?;
     let path = routed.target.upstream_path(&route.provider.upstream.base_path, &swap.query);
     request.set_raw_path(path.as_bytes())
+}
+
+/// HTTP/2 may cut a cookie header into pieces; for HTTP/1.1 they are put together again (RFC 9113, 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let pieces: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return Ok(());
+    }
+    let joined = HeaderValue::from_bytes(&pieces.join(&b"; "[..])).or_err(ErrorType::InvalidHTTPHeader, "cookies")?;
+    request.insert_header(COOKIE, joined)
 }
 
 /// Gives a header another value, where it stands and under the name as the caller wrote it.

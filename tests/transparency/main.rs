@@ -9,6 +9,7 @@ mod answer_bodies;
 mod answer_heads;
 mod broken_answers;
 mod expectations;
+mod http2;
 mod lane;
 mod realtime;
 mod request_bodies;
