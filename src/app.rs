@@ -64,7 +64,7 @@ pub(crate) fn background() -> anyhow::Result<Runtime> {
 
 /// Serves until a signal ends it, then drains.
 pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
-    let _flush = logs::start(&settings.log)?;
+    let logs = logs::start(&settings.log)?;
     let runtime = background()?;
     let tasks = Tasks::new();
     for (provider, missing) in &settings.disabled {
@@ -72,7 +72,7 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     }
     let draining = Arc::new(AtomicBool::new(false));
     let parts = runtime.block_on(Parts::start(settings, &tasks))?;
-    let gateway = parts.gateway(settings, Arc::clone(&draining))?;
+    let gateway = parts.gateway(settings, logs.access(), Arc::clone(&draining))?;
     let gate = Arc::clone(&gateway.gate);
     let built = server::build(&settings.proxy, gateway, settings.exchange.attempts_max, upgrade)?;
     runtime.block_on(parts.operations(settings, Arc::clone(&draining), &tasks))?;
@@ -143,7 +143,12 @@ impl Parts {
         Ok(Self { store, keyring, usage_store, shipper, queue })
     }
 
-    fn gateway(&self, settings: &Settings, draining: Arc<AtomicBool>) -> anyhow::Result<Gateway> {
+    fn gateway(
+        &self,
+        settings: &Settings,
+        access_log: Option<logs::AccessLog>,
+        draining: Arc<AtomicBool>,
+    ) -> anyhow::Result<Gateway> {
         let routes = Routes::new(settings.providers.clone()).map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
         let gate = Gate {
             routes: ArcSwap::from_pointee(routes),
@@ -151,11 +156,8 @@ impl Parts {
             limiters: Arc::new(Limiters::new(clock::instant())),
             settings: settings.exchange.clone(),
         };
-        let settlement = Settlement {
-            prices: ArcSwap::new(Arc::clone(&settings.prices)),
-            queue: self.queue.clone(),
-            access_log: settings.log.access,
-        };
+        let settlement =
+            Settlement { prices: ArcSwap::new(Arc::clone(&settings.prices)), queue: self.queue.clone(), access_log };
         let own = api::router(api::Parts {
             keyring: Arc::clone(&self.keyring),
             usage: Arc::new(settings.usage.clone()),

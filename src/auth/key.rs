@@ -17,6 +17,8 @@ use std::{fmt, sync::LazyLock};
 const DIGITS: usize = 48;
 /// How many of them may be shown.
 const DIGITS_SHOWN: usize = 8;
+/// The shortest key, `gw_live_` and its digits.
+const TEXT_BYTES_MIN: usize = 8 + DIGITS;
 /// The longest key, `sk-gw_live_` and its digits.
 const TEXT_BYTES_MAX: usize = 11 + DIGITS;
 
@@ -135,6 +137,9 @@ pub struct GatewayKey {
 }
 
 impl GatewayKey {
+    /// No key is shorter.
+    pub const BYTES_MIN: usize = TEXT_BYTES_MIN;
+
     /// Reads a key from what a caller sent. `None` for whatever has not exactly the form of a key, at no cost
     /// however long it is.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
@@ -200,6 +205,9 @@ const fn is_digit(byte: u8) -> bool {
 
 /// Whether the bytes hold the text of a gateway key anywhere, whoever issued it. Linear in their length.
 pub fn contains_gateway_key(bytes: &[u8]) -> bool {
+    if bytes.len() < TEXT_BYTES_MIN {
+        return false; // most header names and values
+    }
     static MARK: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"gw_"));
     MARK.find_iter(bytes).any(|at| {
         let candidate = bytes.get(at..).unwrap_or_default();

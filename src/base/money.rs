@@ -50,11 +50,16 @@ impl fmt::Display for Money {
     /// A decimal number of dollars without trailing zeros: `0.000123`, `12`, `-0.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, nanos) = (self.0.unsigned_abs() / 1_000_000_000, self.0.unsigned_abs() % 1_000_000_000);
-        if nanos == 0 {
+        let (whole, mut part) = (self.0.unsigned_abs() / 1_000_000_000, self.0.unsigned_abs() % 1_000_000_000);
+        if part == 0 {
             return write!(f, "{sign}{whole}");
         }
-        write!(f, "{sign}{whole}.{}", format!("{nanos:09}").trim_end_matches('0'))
+        let mut decimals = 9;
+        while part.is_multiple_of(10) {
+            part /= 10;
+            decimals -= 1;
+        }
+        write!(f, "{sign}{whole}.{part:0decimals$}")
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Routed {
     pub route: Arc<Route>,
     pub target: Target,
     /// `None` when the provider's configuration names no such endpoint.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<Arc<Endpoint>>,
     /// The model that the path names.
     pub path_model: Option<String>,
     pub tags: Vec<(String, String)>,
@@ -92,7 +92,7 @@ impl Gate {
         let route = Arc::clone(route);
         let found = route.endpoints.find(method.as_str(), target.path());
         let path_model = found.as_ref().and_then(|found| found.model()).map(str::to_owned);
-        let endpoint = found.map(|found| found.endpoint.clone());
+        let endpoint = found.map(|found| Arc::clone(found.endpoint));
         let tags = attribution::tags(headers, &self.settings.attribution_headers);
         Ok(Routed { route, target, endpoint, path_model, tags })
     }

@@ -19,9 +19,9 @@ const PREFIX: &str = "x-attr-";
 
 /// The tags of a request, sorted by name. `attribution_headers`: headers in lower case, with their tags' names.
 pub fn tags(headers: &HeaderMap, attribution_headers: &[(String, String)]) -> Vec<(String, String)> {
-    let configured = attribution_headers
-        .iter()
-        .flat_map(|(header, tag)| headers.get_all(header.as_str()).iter().map(move |value| (tag.as_str(), value)));
+    let tag_of =
+        |name: &str| attribution_headers.iter().find(|(header, _)| header == name).map(|(_, tag)| tag.as_str());
+    let configured = headers.iter().filter_map(|(header, value)| Some((tag_of(header.as_str())?, value)));
     let arbitrary = headers.iter().filter_map(|(header, value)| Some((header.as_str().strip_prefix(PREFIX)?, value)));
     let mut tags: Vec<(String, String)> = Vec::new();
     for (name, value) in configured.chain(arbitrary) {

@@ -6,7 +6,7 @@
 
 use super::target::{QueryEdit, parameter_name, percent_decoded};
 use crate::{
-    auth::key::contains_gateway_key,
+    auth::key::{GatewayKey, contains_gateway_key},
     base::secret::Secret,
     providers::provider::{AuthSlot, Provider},
 };
@@ -312,7 +312,7 @@ pub(super) fn holds_key(text: &[u8]) -> bool {
     if contains_gateway_key(text) {
         return true;
     }
-    if !text.contains(&b'%') {
+    if text.len() < GatewayKey::BYTES_MIN || !text.contains(&b'%') {
         return false;
     }
     let decoded = form_urlencoded::parse(text);

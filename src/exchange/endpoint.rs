@@ -7,6 +7,7 @@
 use super::target::percent_decoded;
 use crate::providers::provider::{Endpoint, ModelPlace};
 use http::HeaderMap;
+use std::{borrow::Cow, sync::Arc};
 
 /// Headers that servers take as the request's method instead of the one in its first line.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -14,8 +15,10 @@ const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", 
 /// The header, if there is one, by which a request would have another method at the provider than the one that is matched
 /// here. Such a request is to be refused.
 pub fn method_override(headers: &HeaderMap) -> Option<&'static str> {
-    let is_override = |name: &str, known: &str| name == known || name.replace('_', "-") == known;
-    METHOD_OVERRIDES.into_iter().find(|known| headers.keys().any(|name| is_override(name.as_str(), known)))
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let is_override = |name: &str, known: &str| name.bytes().map(dashed).eq(known.bytes());
+    let with_x = headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with('x'));
+    with_x.into_iter().find_map(|name| METHOD_OVERRIDES.into_iter().find(|known| is_override(name, known)))
 }
 
 /// A provider's endpoints, ready to be matched.
@@ -27,7 +30,7 @@ pub struct EndpointTable {
 /// The endpoint that a request is for.
 #[derive(Debug)]
 pub struct Found<'t> {
-    pub endpoint: &'t Endpoint,
+    pub endpoint: &'t Arc<Endpoint>,
     /// What the path's parameters stand for, decoded.
     parameters: Vec<(&'t str, String)>,
 }
@@ -46,7 +49,7 @@ impl Found<'_> {
 
 #[derive(Debug)]
 struct Route {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     before: Vec<Piece>,
     /// `{name*}` and what stands behind it.
     many: Option<(Capture, Vec<Piece>)>,
@@ -80,11 +83,8 @@ impl EndpointTable {
 
     /// The first endpoint that takes this method and the provider's raw path (`Target::path`). `HEAD` is taken for `GET`.
     pub fn find(&self, method: &str, path: &str) -> Option<Found<'_>> {
-        let segments: Vec<String> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(|segment| String::from_utf8(percent_decoded(segment)?.into_owned()).ok())
-            .collect::<Option<_>>()?;
+        let segments: Vec<Cow<'_, str>> =
+            path.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect::<Option<_>>()?;
         let method = if method.eq_ignore_ascii_case("HEAD") { "GET" } else { method };
         self.routes.iter().find_map(|route| {
             let wanted = route.endpoint.method.as_deref();
@@ -98,7 +98,7 @@ impl EndpointTable {
 
 impl Route {
     fn compile(endpoint: &Endpoint) -> Result<Self, String> {
-        let mut route = Self { endpoint: endpoint.clone(), before: Vec::new(), many: None };
+        let mut route = Self { endpoint: Arc::new(endpoint.clone()), before: Vec::new(), many: None };
         let method = endpoint.method.as_deref();
         if method.is_some_and(|method| method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase())) {
             return Err("the method must be in upper case".into());
@@ -147,7 +147,7 @@ impl Route {
         }
     }
 
-    fn capture(&self, segments: &[String]) -> Option<Vec<(&str, String)>> {
+    fn capture(&self, segments: &[Cow<'_, str>]) -> Option<Vec<(&str, String)>> {
         let mut parameters = Vec::new();
         let (head, rest) = segments.split_at_checked(self.before.len())?;
         take_all(&self.before, head, &mut parameters)?;
@@ -163,7 +163,7 @@ impl Route {
 }
 
 /// Matches as many segments as there are pieces.
-fn take_all<'p>(pieces: &'p [Piece], segments: &[String], parameters: &mut Vec<(&'p str, String)>) -> Option<()> {
+fn take_all<'p>(pieces: &'p [Piece], segments: &[Cow<'_, str>], parameters: &mut Vec<(&'p str, String)>) -> Option<()> {
     for (piece, segment) in pieces.iter().zip(segments) {
         match piece {
             Piece::Literal(text) if text.eq_ignore_ascii_case(segment) => {}
@@ -172,6 +172,14 @@ fn take_all<'p>(pieces: &'p [Piece], segments: &[String], parameters: &mut Vec<(
         }
     }
     Some(())
+}
+
+/// A segment as the text that it means.
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    match percent_decoded(segment)? {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(segment)),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    }
 }
 
 impl Capture {

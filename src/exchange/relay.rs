@@ -11,11 +11,14 @@ use crate::{
         provider::{Dialect, Endpoint, EndpointKind},
     },
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
+use std::sync::LazyLock;
 
 /// Headers in which providers give the id of a request, in the order of trust.
-const REQUEST_ID_HEADERS: [&str; 5] =
-    ["x-request-id", "request-id", "apim-request-id", "x-dashscope-request-id", "x-goog-request-id"];
+static REQUEST_ID_HEADERS: LazyLock<[HeaderName; 5]> = LazyLock::new(|| {
+    ["x-request-id", "request-id", "apim-request-id", "x-dashscope-request-id", "x-goog-request-id"]
+        .map(HeaderName::from_static)
+});
 /// Longer ids are cut.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -44,7 +47,7 @@ impl Answer {
         let head = AnswerHead { status, content_type, content_encoding: text(header::CONTENT_ENCODING) };
         let provider_request_id = REQUEST_ID_HEADERS
             .iter()
-            .find_map(|name| headers.get(*name)?.to_str().ok())
+            .find_map(|name| headers.get(name)?.to_str().ok())
             .map(|id| id.chars().take(REQUEST_ID_BYTES_MAX).collect())
             .unwrap_or_default();
         Self {

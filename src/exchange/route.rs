@@ -2,7 +2,12 @@
 
 use super::endpoint::EndpointTable;
 use crate::providers::{addresses::Addresses, provider::Provider};
-use std::{collections::HashMap, sync::Arc};
+use http::HeaderValue;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 /// One provider, ready to serve: its settings, its compiled endpoints, its addresses.
 pub struct Route {
@@ -10,7 +15,9 @@ pub struct Route {
     pub endpoints: EndpointTable,
     pub addresses: Addresses,
     /// The value of the upstream's `Host` header.
-    pub host_header: String,
+    pub host_header: HeaderValue,
+    /// What connections are pooled by: provider and credential.
+    pub pool_key: u64,
 }
 
 /// All routes.
@@ -34,10 +41,15 @@ impl Routes {
             } else {
                 format!("{}:{}", upstream.host, upstream.port)
             };
+            let Ok(host_header) = HeaderValue::try_from(host_header) else {
+                faults.push(format!("{}: the upstream's host cannot stand in a header", provider.name));
+                continue;
+            };
             match EndpointTable::new(&provider.endpoints) {
                 Ok(endpoints) => {
                     let name = provider.name.as_str().to_owned();
-                    routes.insert(name, Arc::new(Route { provider, endpoints, addresses, host_header }));
+                    let pool_key = pool_key(&provider);
+                    routes.insert(name, Arc::new(Route { provider, endpoints, addresses, host_header, pool_key }));
                 }
                 Err(found) => faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", provider.name))),
             }
@@ -54,4 +66,11 @@ impl Routes {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.0.values()
     }
+}
+
+/// Connections of two providers, or of two credentials, are never shared.
+fn pool_key(provider: &Provider) -> u64 {
+    let mut key = DefaultHasher::new();
+    (provider.name.as_str(), provider.credential.expose()).hash(&mut key);
+    key.finish()
 }

@@ -9,7 +9,10 @@ use crate::{
         book::PriceBook,
         charge::{Charge, charge},
     },
-    telemetry::metrics::METRICS,
+    telemetry::{
+        logs::{AccessLine, AccessLog},
+        metrics::METRICS,
+    },
     usage::{event::UsageEvent, queue::EventQueue},
 };
 use arc_swap::ArcSwap;
@@ -22,7 +25,7 @@ pub struct Settlement {
     pub prices: ArcSwap<PriceBook>,
     pub queue: EventQueue,
     /// One log line an exchange.
-    pub access_log: bool,
+    pub access_log: Option<AccessLog>,
 }
 
 impl Settlement {
@@ -37,8 +40,8 @@ impl Settlement {
         let event = event_of(exchange, reading, &self.prices.load(), end);
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
-        if self.access_log {
-            log_access(exchange, &event);
+        if let Some(log) = &self.access_log {
+            log.write(access_line(exchange, &event));
         }
         if exchange.surface == Surface::Proxy {
             self.queue.push(event);
@@ -124,7 +127,7 @@ fn recorded(text: &str) -> String {
     if contains_gateway_key(text.as_bytes()) {
         return "[redacted]".to_owned();
     }
-    text.chars().take(MODEL_CHARS_MAX).collect()
+    if text.len() <= MODEL_CHARS_MAX { text.to_owned() } else { text.chars().take(MODEL_CHARS_MAX).collect() }
 }
 
 /// A closed set of label values: configured providers, our own surface, or neither.
@@ -147,27 +150,24 @@ fn status_class(status: u16) -> &'static str {
     }
 }
 
-fn log_access(exchange: &Exchange, event: &UsageEvent) {
-    tracing::info!(
-        target: "access",
-        request_id = event.request_id.as_str(),
-        organization = event.organization_id.as_ref().map_or("", |id| id.as_str()),
-        key = event.key_prefix,
-        provider = provider_label(exchange),
-        endpoint = event.endpoint,
-        method = event.method,
-        model = event.model_requested,
-        status = event.status,
-        error_type = event.error_type,
-        inside = exchange.inside.as_deref().unwrap_or_default(),
-        latency_ms = event.latency_ms,
-        ttft_ms = event.ttft_ms,
-        bytes_in = event.bytes_in,
-        bytes_out = event.bytes_out,
-        attempts = event.attempts,
-        cost_usd = %event.charge.cost,
-        "exchange"
-    );
+fn access_line(exchange: &Exchange, event: &UsageEvent) -> AccessLine {
+    AccessLine::at(event.time.plus_millis(i64::from(event.latency_ms)))
+        .text("request_id", event.request_id.as_str())
+        .text("organization", event.organization_id.as_ref().map_or("", |id| id.as_str()))
+        .text("key", &event.key_prefix)
+        .text("provider", provider_label(exchange))
+        .text("endpoint", &event.endpoint)
+        .text("method", &event.method)
+        .text("model", &event.model_requested)
+        .number("status", event.status.into())
+        .text("error_type", &event.error_type)
+        .text("inside", exchange.inside.as_deref().unwrap_or_default())
+        .number("latency_ms", event.latency_ms.into())
+        .number("ttft_ms", event.ttft_ms.into())
+        .number("bytes_in", event.bytes_in)
+        .number("bytes_out", event.bytes_out)
+        .number("attempts", event.attempts.into())
+        .text("cost_usd", &event.charge.cost.to_string())
 }
 
 #[cfg(test)]

@@ -72,17 +72,18 @@ impl Passage {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Passage;
+    /// Boxed: Pingora moves the future that holds it, and a kilobyte moved many times costs more than the allocation.
+    type CTX = Box<Passage>;
 
-    fn new_ctx(&self) -> Passage {
+    fn new_ctx(&self) -> Box<Passage> {
         let exchange = Exchange::begin(Arc::clone(&self.settlement));
-        Passage { exchange, carried: Carried::default(), refusal: None }
+        Box::new(Passage { exchange, carried: Carried::default(), refusal: None })
     }
 
     /// No modules: bodies pass as they are.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<()> {
         head_time::head_arrived(session);
         let settings = &self.gate.settings;
         if session.get_keepalive().is_some() {
@@ -104,7 +105,7 @@ impl ProxyHttp for Gateway {
         arrive::check(&checked, settings.head_bytes_max).map_err(|refusal| passage.stop(refusal))
     }
 
-    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<bool> {
         let parsed = if downstream::has_fragment(session) {
             Err(BadTarget::Character)
         } else {
@@ -125,7 +126,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, passage: &mut Box<Passage>) -> Result<Box<HttpPeer>> {
         let route = match passage.routed() {
             Ok(routed) => Arc::clone(&routed.route),
             Err(refusal) => return Err(passage.stop(refusal)),
@@ -138,7 +139,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         passage.carried.begin_try(session.get_retry_buffer().is_some());
         peer::rewrite(request, &passage.exchange, passage.carried.is_held())
@@ -149,7 +150,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         if !end && is_too_slow(&passage.exchange, self.gate.settings.body_read_max) {
             return Err(passage.stop(Refusal::bad_request("the request's body did not arrive in time")));
@@ -165,7 +166,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<()> {
         let status = response.status.as_u16();
         if response.status.is_informational() && status != 101 {
@@ -177,7 +178,7 @@ impl ProxyHttp for Gateway {
             return Err(passage.stop(Refusal::new(Kind::ProviderUnreachable, outside)));
         }
         let Ok(routed) = passage.routed() else { return Ok(()) };
-        let endpoint = routed.endpoint.as_ref().filter(|_| status != 101);
+        let endpoint = routed.endpoint.as_deref().filter(|_| status != 101);
         let bytes_in = passage.exchange.bytes_in;
         let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
         passage.exchange.answer = Some(answer);
@@ -194,7 +195,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
     ) -> Result<Option<Duration>> {
         if let (Some(answer), Some(chunk)) = (&mut passage.exchange.answer, body) {
             answer.relayed(chunk);
@@ -206,7 +207,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let route = passage.exchange.routed.as_ref().map(|routed| Arc::clone(&routed.route));
@@ -222,7 +223,7 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        passage: &mut Passage,
+        passage: &mut Box<Passage>,
         reused: bool,
     ) -> Box<Error> {
         let again = session.req_header().method.is_idempotent()
@@ -237,7 +238,7 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Passage) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, passage: &mut Box<Passage>) -> FailToProxy {
         let begun = session.response_written().is_some_and(|response| !response.status.is_informational());
         match fault::what_happened(error, passage.refusal.take(), begun) {
             fault::Happened::Refuse(refusal) => {
@@ -253,7 +254,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Box<Passage>) {
         head_time::request_over(session);
         if error.is_none() && passage.exchange.ending == Ending::CutShort {
             passage.exchange.ending = Ending::Answered;
@@ -261,21 +262,21 @@ impl ProxyHttp for Gateway {
     }
 
     /// The access log has the ending; Pingora's own line would show the target, and with it a key in a query.
-    fn suppress_error_log(&self, _session: &Session, _passage: &Passage, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _passage: &Box<Passage>, _error: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _passage: &Passage,
+        _passage: &Box<Passage>,
         _error: &Error,
         _context: pingora_proxy::ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    fn request_summary(&self, _session: &Session, passage: &Passage) -> String {
+    fn request_summary(&self, _session: &Session, passage: &Box<Passage>) -> String {
         passage.exchange.arrival.id.to_string()
     }
 }

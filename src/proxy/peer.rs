@@ -7,20 +7,15 @@ use http::{
     header::{COOKIE, HOST},
 };
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, Peer};
-use pingora_error::{Error, ErrorType, OrErr, Result};
+use pingora_error::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
 /// The peer of one try. Connections are pooled per provider and credential, never shared between two.
 pub(super) fn of(route: &Route, address: SocketAddr) -> HttpPeer {
     let upstream = &route.provider.upstream;
     let mut peer = HttpPeer::new(address, upstream.tls, upstream.host.clone());
-    let mut group = DefaultHasher::new();
-    (route.provider.name.as_str(), route.provider.credential.expose()).hash(&mut group);
-    peer.group_key = group.finish();
+    peer.group_key = route.pool_key;
     let timeouts = &route.provider.timeouts;
     if let Some(options) = peer.get_mut_peer_options() {
         options.connection_timeout = Some(timeouts.connect);
@@ -63,8 +58,7 @@ pub(super) fn rewrite(request: &mut RequestHeader, exchange: &Exchange, held: bo
     if held {
         request.remove_header("expect");
     }
-    let host = HeaderValue::from_str(&route.host_header).or_err(ErrorType::InternalError, "the provider's host")?;
-    replace(request, &HOST, host)?;
+    replace(request, &HOST, route.host_header.clone())?;
     let path = routed.target.upstream_path(&route.provider.upstream.base_path, &swap.query);
     request.set_raw_path(path.as_bytes())
 }

@@ -67,15 +67,28 @@ impl Lines {
     }
 }
 
-impl Write for Lines {
-    /// Takes one whole line, as the formatter gives it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+impl Lines {
+    /// Takes one whole line.
+    pub(super) fn append(&self, line: &[u8]) {
         let mut waiting = self.0.0.lock();
         if waiting.bytes.len().saturating_add(line.len()) > WAITING_BYTES_MAX {
             waiting.dropped = waiting.dropped.saturating_add(1);
         } else {
             waiting.bytes.extend_from_slice(line);
         }
+    }
+
+    /// What waits now.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<u8> {
+        self.0.0.lock().bytes.clone()
+    }
+}
+
+impl Write for Lines {
+    /// Takes one whole line, as the formatter gives it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.append(line);
         Ok(line.len())
     }
 

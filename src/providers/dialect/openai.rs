@@ -122,12 +122,20 @@ impl AnswerFormat for OpenAi {
 const INPUT_DETAILS: [&str; 3] = ["prompt_tokens_details", "input_tokens_details", "input_token_details"];
 const OUTPUT_DETAILS: [&str; 3] = ["completion_tokens_details", "output_tokens_details", "output_token_details"];
 
-fn detail(figures: &Map<String, Value>, sides: [&str; 3], path: &[&str]) -> Option<u64> {
-    sides.iter().find_map(|side| count(figures.get(*side)?.as_object()?, path))
+/// The details of one side, under whichever of its names they stand.
+type Details<'f> = [Option<&'f Map<String, Value>>; 3];
+
+fn details<'f>(figures: &'f Map<String, Value>, names: [&str; 3]) -> Details<'f> {
+    names.map(|name| figures.get(name)?.as_object())
+}
+
+fn detail(sides: &Details<'_>, path: &[&str]) -> Option<u64> {
+    sides.iter().flatten().find_map(|side| count(side, path))
 }
 
 fn divide_input(tokens: &mut Tokens, total: u64, figures: &Map<String, Value>) {
-    let detail = |path: &[&str]| detail(figures, INPUT_DETAILS, path);
+    let sides = details(figures, INPUT_DETAILS);
+    let detail = |path: &[&str]| detail(&sides, path);
     let cached = detail(&["cached_tokens"])
         .or_else(|| count(figures, &["prompt_cache_hit_tokens"]))
         .or_else(|| count(figures, &["cached_tokens"]));
@@ -151,7 +159,8 @@ fn divide_input(tokens: &mut Tokens, total: u64, figures: &Map<String, Value>) {
 }
 
 fn divide_output(tokens: &mut Tokens, total: u64, figures: &Map<String, Value>) {
-    let detail = |path: &[&str]| detail(figures, OUTPUT_DETAILS, path);
+    let sides = details(figures, OUTPUT_DETAILS);
+    let detail = |path: &[&str]| detail(&sides, path);
     tokens.audio_output = detail(&["audio_tokens"]).unwrap_or_default();
     tokens.image_output = match detail(&["image_tokens"]) {
         Some(image) => image,
