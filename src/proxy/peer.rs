@@ -7,7 +7,7 @@ use http::{
     header::{COOKIE, HOST},
 };
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, Peer};
-use pingora_error::{Error, ErrorType, Result};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::RequestHeader;
 use std::net::SocketAddr;
 
