@@ -45,7 +45,7 @@ pub struct Want {
     recorded: bool,
     /// How many requests the provider gets of it.
     upstream: usize,
-    header: Option<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, &'static str)>,
 }
 
 impl Want {
@@ -59,7 +59,7 @@ impl Want {
             after: After::Open,
             recorded: true,
             upstream: 0,
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Want {
     /// The answer has this header, with this value.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+        self.headers.push((name, value));
         self
     }
 }
@@ -305,8 +305,8 @@ impl Desk {
         let waits = matches!(want.status, 429 | 503);
         let seconds = answer.header("retry-after").map(|value| value.parse::<u32>().expect("whole seconds"));
         assert_eq!(seconds.is_some_and(|seconds| seconds >= 1), waits, "Retry-After: {told}");
-        if let Some((name, value)) = want.header {
-            assert_eq!(answer.header(name), Some(value), "{name}: {told}");
+        for (name, value) in &want.headers {
+            assert_eq!(answer.header(name), Some(*value), "{name}: {told}");
         }
         let port = self.gateway.simulator.address().port().to_string();
         let folder = self.gateway.folder().display().to_string();
