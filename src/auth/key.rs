@@ -205,10 +205,10 @@ const fn is_digit(byte: u8) -> bool {
 
 /// Whether the bytes hold the text of a gateway key anywhere, whoever issued it. Linear in their length.
 pub fn contains_gateway_key(bytes: &[u8]) -> bool {
+    static MARK: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"gw_"));
     if bytes.len() < TEXT_BYTES_MIN {
         return false; // most header names and values
     }
-    static MARK: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"gw_"));
     MARK.find_iter(bytes).any(|at| {
         let candidate = bytes.get(at..).unwrap_or_default();
         let Some((prefix, rest)) = candidate.split_at_checked(8) else { return false };
