@@ -4,7 +4,7 @@ use crate::{
     lane::{Lane, assert_same, fill, head, mark, noise},
     support::{
         gateway::{Gateway, Options},
-        simulator::{Framing, Reply, Request},
+        simulator::{Break, Fault, Framing, Gate, Reply, Request},
         wait::soon,
     },
 };
@@ -20,7 +20,7 @@ use openssl::{
 };
 use pingora_core::{
     connectors::http::Connector,
-    protocols::http::client::HttpSession,
+    protocols::http::{client::HttpSession, v2::client::Http2Session},
     upstreams::peer::{ALPN, HttpPeer},
 };
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -79,13 +79,26 @@ impl Tls {
         request
     }
 
+    async fn session(&self) -> Http2Session {
+        let (session, _) = self.connector.get_http_session(&self.peer).await.expect("a session");
+        let HttpSession::H2(session) = session else { panic!("HTTP/2 was not agreed on") };
+        session
+    }
+
+    /// Sends a `GET`, and reads the head of its answer.
+    async fn get(&self, target: &str, reply: Reply) -> Http2Session {
+        let mut session = self.session().await;
+        session.write_request_header(Box::new(self.request("GET", target, reply)), true).unwrap();
+        soon("an answer", session.read_response_header()).await.expect("a head");
+        session
+    }
+
     /// Sends a request with its body in frames of uneven sizes, and reads the answer.
     async fn send(&self, mut request: RequestHeader, body: &[u8], end: End) -> Got {
         if end == End::Length {
             request.insert_header("content-length", body.len()).unwrap();
         }
-        let (session, _) = self.connector.get_http_session(&self.peer).await.expect("a session");
-        let HttpSession::H2(mut session) = session else { panic!("HTTP/2 was not agreed on") };
+        let mut session = self.session().await;
         session.write_request_header(Box::new(request), false).unwrap();
         let mut rest = body;
         let mut sizes = [1, 700, 16 * KIB, 3, 9000].into_iter().cycle();
@@ -100,16 +113,26 @@ impl Tls {
         drop(session.finish_request_body());
         soon("an answer", session.read_response_header()).await.expect("a head");
         let head = session.response_header().cloned().expect("it was read");
-        let mut body = Vec::new();
-        while let Some(piece) = soon("the body", session.read_response_body()).await.expect("a whole body") {
-            body.extend_from_slice(&piece);
-        }
+        let (body, whole) = read(&mut session).await;
+        assert!(whole, "the answer broke off");
         Got { head, body }
     }
 
     async fn received(&self, mark: &str) -> Request {
         let marked = |request: &Request| request.complete && request.header("x-mark") == Some(mark);
         self.lane.gateway.simulator.wait_for("the marked request", marked).await.unwrap()
+    }
+}
+
+/// The body of an answer, and whether it came to its end.
+async fn read(session: &mut Http2Session) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        match soon("the body", session.read_response_body()).await {
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => return (body, true),
+            Err(_) => return (body, false),
+        }
     }
 }
 
@@ -222,5 +245,55 @@ async fn errors_and_redirects_pass_to_http_2_too() {
         let value = |name: &str| got.head.headers.get(name).and_then(|value| value.to_str().ok());
         let found = (value("location"), value("retry-after"), value("link"), value("connection"));
         assert_eq!(found, (Some("/x"), Some("7"), None, None));
+    }
+}
+
+#[tokio::test]
+async fn each_piece_of_a_stream_reaches_http_2_before_the_next_is_sent() {
+    let tls = Tls::new("http2-stream");
+    let pieces: Vec<Vec<u8>> = [1, 2, 1000, 16_384, 1, 65_536].map(noise).to_vec();
+    let gate = Gate::default();
+    let reply = Reply::pieces("text/event-stream", pieces.clone()).delivered(|delivery| {
+        delivery.gate = Some(gate.clone());
+    });
+    let mut session = tls.get("/openai/v1/files/f/content", reply).await;
+    let mut body = Vec::new();
+    let mut size = 0;
+    for piece in &pieces {
+        size += piece.len();
+        while body.len() < size {
+            let came = soon("a piece", session.read_response_body()).await.expect("a whole answer");
+            body.extend_from_slice(&came.expect("more to come"));
+        }
+        assert_eq!(body.len(), size, "and nothing of the next");
+        gate.let_one_pass();
+    }
+    assert_eq!(read(&mut session).await, (Vec::new(), true));
+    assert_same("stream", &body, &pieces.concat());
+}
+
+#[tokio::test]
+async fn a_cut_answer_never_looks_complete_to_http_2() {
+    let tls = Tls::new("http2-cut");
+    let body = noise(100_000);
+    for (framing, end) in [
+        (Framing::ContentLength, Break::Fin),
+        (Framing::ContentLength, Break::Reset),
+        (Framing::Chunked, Break::Fin),
+        (Framing::Chunked, Break::Reset),
+        (Framing::Close, Break::Reset),
+    ] {
+        for after in [1, 50_000, 99_999] {
+            let reply = Reply::new(200, "audio/mpeg", body.clone()).with_fault(Fault::AfterBody(after, end));
+            let reply = reply.delivered(|delivery| delivery.framing = framing);
+            let mut session = tls.get("/openai/v1/files/f/content", reply).await;
+            // A reset may overtake what was sent before it: even the head, and then the answer is ours.
+            if end == Break::Reset && session.response_header().is_some_and(|head| head.status == 502) {
+                continue;
+            }
+            let (came, whole) = read(&mut session).await;
+            assert!(!whole, "{framing:?} {end:?} after {after}");
+            assert_same("what came", &came, &body[..came.len()]);
+        }
     }
 }
