@@ -184,9 +184,13 @@ impl Swap {
                 swap.keep_items(headers, name, b';', |crumb| !holds_key(crumb));
             } else if *name == SEC_WEBSOCKET_PROTOCOL {
                 swap.keep_items(headers, name, b',', |item| !is_secret_subprotocol(item, slots()));
-            } else if is_secret_header(name, slots())
-                || headers.get_all(name).iter().any(|value| name_or_value_holds_key(name, value))
-            {
+            } else if is_secret_header(name, slots()) {
+                swap.remove.push(name.clone());
+            }
+        }
+        for (name, value) in headers {
+            let is_list = *name == COOKIE || *name == SEC_WEBSOCKET_PROTOCOL;
+            if !is_list && name_or_value_holds_key(name, value) && !swap.remove.contains(name) {
                 swap.remove.push(name.clone());
             }
         }

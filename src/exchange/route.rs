@@ -3,6 +3,7 @@
 use super::endpoint::EndpointTable;
 use crate::providers::{addresses::Addresses, provider::Provider};
 use http::HeaderValue;
+use memchr::memmem;
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
@@ -16,6 +17,8 @@ pub struct Route {
     pub addresses: Addresses,
     /// The value of the upstream's `Host` header.
     pub host_header: HeaderValue,
+    /// Finds the credential in what comes back.
+    pub credential: memmem::Finder<'static>,
     /// What connections are pooled by: provider and credential.
     pub pool_key: u64,
 }
@@ -49,7 +52,9 @@ impl Routes {
                 Ok(endpoints) => {
                     let name = provider.name.as_str().to_owned();
                     let pool_key = pool_key(&provider);
-                    routes.insert(name, Arc::new(Route { provider, endpoints, addresses, host_header, pool_key }));
+                    let credential = memmem::Finder::new(provider.credential.expose()).into_owned();
+                    let route = Route { provider, endpoints, addresses, host_header, credential, pool_key };
+                    routes.insert(name, Arc::new(route));
                 }
                 Err(found) => faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", provider.name))),
             }

@@ -9,42 +9,15 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use http::{HeaderName, Version, header};
 use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
-
-/// Headers of an answer that say something of the provider's connection to us.
-const OF_ONE_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "trailer", "upgrade"];
 
 /// A refused request's body is read to its end when it is at most this large, so that the caller sees the answer
 /// (closing on unread bytes resets the connection) and can use the connection again.
 const DRAIN_BYTES_MAX: usize = 256 * 1024;
 /// … and when it arrives within this time.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// Takes off what a provider's answer says of its own hop (RFC 9110, 7.6.1); `Connection` is written anew for ours. What
-/// frames or describes the body stays, whatever `Connection` names.
-pub(super) fn strip_hop(response: &mut ResponseHeader) {
-    let lines = response.headers.get_all(header::CONNECTION).iter();
-    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let named: Vec<HeaderName> =
-        names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).filter(is_of_one_hop).collect();
-    for name in named.iter().map(HeaderName::as_str).chain(OF_ONE_HOP) {
-        response.remove_header(name);
-    }
-}
-
-fn is_of_one_hop(name: &HeaderName) -> bool {
-    *name != header::TRANSFER_ENCODING && !name.as_str().starts_with("content-")
-}
-
-/// Fits the framing of a provider's answer to a caller of HTTP/1.0, who knows no chunks: its end is the connection's end.
-pub(super) fn fit_framing(session: &mut Session, response: &mut ResponseHeader) {
-    if session.req_header().version == Version::HTTP_10 && response.remove_header("transfer-encoding").is_some() {
-        session.set_keepalive(None);
-    }
-}
 
 /// Answers with a refusal from `request_filter`.
 pub(super) async fn refuse(session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {

@@ -1,6 +1,7 @@
 //! The hooks of Pingora's proxy, each a translation to one stage of the exchange.
 
 use super::{
+    answer_head,
     body::{Carried, Unread},
     downstream, fault, head_time, own, peer,
 };
@@ -178,14 +179,15 @@ impl ProxyHttp for Gateway {
             return Err(passage.stop(Refusal::new(Kind::ProviderUnreachable, outside)));
         }
         let Ok(routed) = passage.routed() else { return Ok(()) };
+        answer_head::blot_out(&routed.route.credential, response)?;
         let endpoint = routed.endpoint.as_deref().filter(|_| status != 101);
         let bytes_in = passage.exchange.bytes_in;
         let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
         passage.exchange.answer = Some(answer);
         passage.exchange.status = status;
         if status != 101 {
-            downstream::strip_hop(response);
-            downstream::fit_framing(session, response);
+            answer_head::strip_hop(response);
+            answer_head::fit_framing(session, response);
         }
         response.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())
     }

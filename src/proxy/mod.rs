@@ -1,5 +1,6 @@
 //! The Pingora side: hooks that translate, never decide.
 
+mod answer_head;
 mod body;
 mod downstream;
 mod fault;

@@ -183,6 +183,10 @@ fn backoff(failures: u32, random: u32) -> Duration {
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
     client: Client,
+    /// The same without a check of each row against the table.
+    unchecked: Client,
+    /// A batch was stored since the schema was last seen to, so rows and table agree.
+    agreed: bool,
     settings: Settings,
 }
 
@@ -197,11 +201,13 @@ impl ClickHouse {
             .with_setting("insert_deduplicate", "1")
             // older servers default to 0, and a retry would then count twice in the rollups
             .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1");
-        Self { client, settings: settings.clone() }
+        let unchecked = client.clone().with_validation(false);
+        Self { client, unchecked, agreed: false, settings: settings.clone() }
     }
 
     async fn insert(&self, token: &str, events: &[UsageEvent]) -> Result<(), Error> {
-        let insert = self.client.insert::<UsageRow<'_>>(TABLE).await?;
+        let client = if self.agreed { &self.unchecked } else { &self.client };
+        let insert = client.insert::<UsageRow<'_>>(TABLE).await?;
         let mut insert = insert.with_setting("insert_deduplication_token", token);
         for event in events {
             insert.write(&UsageRow::from(event)).await?;
@@ -212,6 +218,7 @@ impl ClickHouse {
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
+        self.agreed = false;
         self.client.clear_cached_metadata().await;
         match schema::migrate(&self.client, &self.settings).await {
             Ok(done) if done.from != done.to => {
@@ -227,7 +234,9 @@ impl Sink for ClickHouse {
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<(), Fault> {
-        self.insert(&batch.token, &batch.events).await.map_err(|error| match blame(&error) {
+        let stored = self.insert(&batch.token, &batch.events).await;
+        self.agreed = stored.is_ok();
+        stored.map_err(|error| match blame(&error) {
             Blame::Store => Fault::Store(describe(&error)),
             Blame::Batch => Fault::Batch(describe(&error)),
         })

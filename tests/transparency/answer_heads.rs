@@ -148,6 +148,24 @@ async fn redirects_pass_and_are_not_followed() {
 }
 
 #[tokio::test]
+async fn a_credential_that_an_answers_head_repeats_does_not_reach_the_caller() {
+    let lane = Lane::new("answer-credential");
+    let credential = lane.gateway.credential("openai");
+    let lines = [
+        "HTTP/1.1 307 Moved",
+        &format!("Location: /v1/else?key={credential}&a=b"),
+        &format!("X-Echo: Bearer {credential}"),
+        "X-Plain: 1",
+        "Content-Length: 0",
+    ];
+    // The harness searches everything that a caller received for credentials.
+    let answer = lane.answered(&head(&lines)).await;
+    assert_eq!(answer.header("location"), Some("/v1/else?key=[redacted]&a=b"));
+    assert_eq!(answer.header("x-echo"), Some("Bearer [redacted]"));
+    assert_eq!(answer.header("x-plain"), Some("1"));
+}
+
+#[tokio::test]
 async fn answers_without_a_body_stay_without_one() {
     let lane = Lane::new("answer-empty");
     let cases: [(&str, &[&str]); 8] = [
