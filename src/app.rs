@@ -11,6 +11,7 @@ use crate::{
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
     proxy::{
+        drain::Places,
         gateway::Gateway,
         server::{self, Built},
     },
@@ -136,7 +137,7 @@ impl Parts {
             Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
             Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
-        let (queue, reader) = queue(settings.usage.queue_events_max);
+        let (queue, reader) = queue(&settings.usage);
         let source = MemorySource::new(reader, &settings.usage);
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
         let shipper = Shipper::start(tasks, source, sink);
@@ -163,7 +164,8 @@ impl Parts {
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
         });
-        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, draining })
+        let drains = Places::new(settings.exchange.drains_max);
+        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
     }
 
     /// The client for statistics, or what callers are told while there is none.

@@ -60,6 +60,7 @@ fn requests(f: &Fields<'_>, attribution: Option<Vec<(String, String)>>) -> excha
         keepalive_seconds: f.whole("keepalive_seconds", default.keepalive_seconds, 0..=3600),
         caller_write_max: f.seconds("caller_write_timeout_seconds", default.caller_write_max, 1..=3600),
         attempts_max: f.whole("attempts_max", default.attempts_max, 1..=16),
+        drains_max: f.whole("drains_max", default.drains_max, 0..=100_000),
         attribution_headers: attribution.unwrap_or(default.attribution_headers),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{clock::Duration, ids::ProviderName},
-    providers::provider::{AuthSlot, Dialect, Provider, Timeouts, Upstream},
+    providers::provider::{AuthSlot, Dialect, DrainBounds, Provider, Timeouts, Upstream},
 };
 
 const PROVIDERS_MAX: usize = 256;
@@ -65,6 +65,7 @@ fn provider(f: &Fields<'_>, name: &str, sets: &Sets<'_>, defaults: &Timeouts) ->
     let endpoints = sets.choose(f, dialect.as_ref().map_or("", |(_, name)| name));
     let timeouts = f.section("timeouts", |f| timeouts(f, defaults));
     let strip_attribution = f.switch("strip_attribution", false);
+    let drain = f.section("after_caller_leaves", after_caller_leaves);
     let (upstream, (dialect, _)) = (Upstream { verify_tls, ..upstream? }, dialect?);
     Some(match credential? {
         Lookup::NotSet(what) => Err(what),
@@ -79,6 +80,7 @@ fn provider(f: &Fields<'_>, name: &str, sets: &Sets<'_>, defaults: &Timeouts) ->
             endpoints,
             timeouts,
             strip_attribution,
+            drain,
         }),
     })
 }
@@ -194,6 +196,23 @@ fn slot(text: &str) -> Option<AuthSlot> {
 
 fn inject(text: &str) -> Option<AuthSlot> {
     slot(text).filter(|slot| !matches!(slot, AuthSlot::Subprotocol(_)))
+}
+
+/// `None` cancels.
+fn after_caller_leaves(f: &Fields<'_>) -> Option<DrainBounds> {
+    let default = DrainBounds::default();
+    let policy = f.get("policy").map_or(Some(false), |item| {
+        item.parsed("cancel or drain", |text| match text {
+            "cancel" => Some(false),
+            "drain" => Some(true),
+            _ => None,
+        })
+    });
+    let bounds = DrainBounds {
+        time_max: f.seconds("seconds_max", default.time_max, 1..=3600),
+        bytes_max: f.whole("bytes_max", default.bytes_max, 1024..=1 << 30),
+    };
+    policy.unwrap_or_default().then_some(bounds)
 }
 
 fn timeouts(f: &Fields<'_>, default: &Timeouts) -> Timeouts {

@@ -367,6 +367,7 @@ mod tests {
             endpoints: Vec::new(),
             timeouts,
             strip_attribution: false,
+            drain: None,
         }
     }
 

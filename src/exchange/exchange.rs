@@ -99,6 +99,6 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let reading = self.answer.as_mut().map(Answer::finish).unwrap_or_default();
         let settlement = Arc::clone(&self.settlement);
-        settlement.settle(self, reading, clock::instant());
+        settlement.settle(self, &reading, clock::instant());
     }
 }

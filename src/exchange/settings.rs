@@ -21,6 +21,8 @@ pub struct Settings {
     pub caller_write_max: Duration,
     /// Tries of connecting per request, the first included.
     pub attempts_max: u8,
+    /// Answers that may be read on at once after their callers have gone.
+    pub drains_max: usize,
     /// Headers that become tags, in lower case, with the tag's name: (`x-project`, `project`).
     pub attribution_headers: Vec<(String, String)>,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             keepalive_seconds: 75,
             caller_write_max: Duration::from_mins(1),
             attempts_max: 3,
+            drains_max: 256,
             attribution_headers: ["project", "department", "persona"].map(attribution).into(),
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     usage::{event::UsageEvent, queue::EventQueue},
 };
 use arc_swap::ArcSwap;
+use std::borrow::Cow;
 
 /// Model names longer than this are cut in records.
 const MODEL_CHARS_MAX: usize = 256;
@@ -36,7 +37,7 @@ impl Settlement {
 
     /// Makes the usage event and hands it on. Only then does the exchange count as ended: a process that drains closes
     /// the queue when none is open.
-    pub fn settle(&self, exchange: &Exchange, reading: Reading, end: Instant) {
+    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant) {
         let event = event_of(exchange, reading, &self.prices.load(), end);
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
@@ -44,36 +45,36 @@ impl Settlement {
             log.write(access_line(exchange, &event));
         }
         if exchange.surface == Surface::Proxy {
-            self.queue.push(event);
+            self.queue.push(&event);
         }
         METRICS.exchanges_open.dec();
     }
 }
 
 /// Computes the event from what the stages know; no stage ever writes into a half-made event.
-fn event_of(exchange: &Exchange, reading: Reading, prices: &PriceBook, end: Instant) -> UsageEvent {
+fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook, end: Instant) -> UsageEvent<'a> {
     let (arrival, answer) = (&exchange.arrival, exchange.answer.as_ref());
     let routed = exchange.routed.as_ref();
     let caller = exchange.caller.as_deref();
     let provider = routed.map(|routed| routed.route.provider.name.as_str()).unwrap_or_default();
     let model_requested =
         recorded(exchange.asked.as_ref().and_then(|asked| asked.model.as_deref()).unwrap_or_default());
-    let charge = charge_of(&reading, prices, provider, &model_requested, arrival.time);
+    let charge = charge_of(reading, prices, provider, &model_requested, arrival.time);
     let since_arrival = |at: Instant| clock::millis_u32(at.saturating_duration_since(arrival.instant));
     UsageEvent {
         request_id: arrival.id,
         time: arrival.time,
-        organization_id: caller.map(|key| key.organization_id.clone()),
-        key_id: caller.map(|key| key.id.clone()),
-        key_prefix: caller.map(|key| key.key_prefix.clone()).unwrap_or_default(),
+        organization_id: caller.map(|key| Cow::Borrowed(&key.organization_id)),
+        key_id: caller.map(|key| Cow::Borrowed(&key.id)),
+        key_prefix: caller.map(|key| key.key_prefix.as_str()).unwrap_or_default().into(),
         environment: caller.map_or(Environment::Live, |key| key.environment),
-        provider: provider.to_owned(),
-        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or_default().to_owned(),
-        method: exchange.method.as_str().to_owned(),
+        provider: provider.into(),
+        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or_default().into(),
+        method: exchange.method.as_str().into(),
         model_requested,
         model_served: recorded(reading.model_served.as_deref().unwrap_or_default()),
         status: exchange.status,
-        error_type: error_type(exchange.ending, answer.map_or(0, |answer| answer.status), &reading).to_owned(),
+        error_type: error_type(exchange.ending, answer.map_or(0, |answer| answer.status), reading).into(),
         streamed: answer.is_some_and(|answer| answer.streamed),
         attempts: exchange.attempts.count(),
         latency_ms: since_arrival(end),
@@ -85,11 +86,12 @@ fn event_of(exchange: &Exchange, reading: Reading, prices: &PriceBook, end: Inst
         usage_source: reading.source,
         charge,
         provider_request_id: answer
-            .map(|answer| answer.provider_request_id.clone())
+            .map(|answer| answer.provider_request_id.as_str())
             .filter(|id| !id.is_empty())
-            .or(reading.provider_response_id)
-            .unwrap_or_default(),
-        tags: routed.map(|routed| routed.tags.clone()).unwrap_or_default(),
+            .or(reading.provider_response_id.as_deref())
+            .unwrap_or_default()
+            .into(),
+        tags: routed.map(|routed| routed.tags.as_slice()).unwrap_or_default().into(),
     }
 }
 
@@ -123,11 +125,11 @@ fn error_type(ending: Ending, answer_status: u16, reading: &Reading) -> &'static
 }
 
 /// Caller-given text as records may hold it: bounded, and never a key that was put in the wrong place.
-fn recorded(text: &str) -> String {
+fn recorded(text: &str) -> Cow<'_, str> {
     if contains_gateway_key(text.as_bytes()) {
-        return "[redacted]".to_owned();
+        return "[redacted]".into();
     }
-    if text.len() <= MODEL_CHARS_MAX { text.to_owned() } else { text.chars().take(MODEL_CHARS_MAX).collect() }
+    if text.len() <= MODEL_CHARS_MAX { text.into() } else { text.chars().take(MODEL_CHARS_MAX).collect() }
 }
 
 /// A closed set of label values: configured providers, our own surface, or neither.
@@ -150,7 +152,7 @@ fn status_class(status: u16) -> &'static str {
     }
 }
 
-fn access_line(exchange: &Exchange, event: &UsageEvent) -> AccessLine {
+fn access_line(exchange: &Exchange, event: &UsageEvent<'_>) -> AccessLine {
     AccessLine::at(event.time.plus_millis(i64::from(event.latency_ms)))
         .text("request_id", event.request_id.as_str())
         .text("organization", event.organization_id.as_ref().map_or("", |id| id.as_str()))

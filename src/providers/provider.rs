@@ -99,6 +99,14 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// How far an answer is read on after its caller has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainBounds {
+    pub time_max: Duration,
+    /// Of the answer's head, body and framing.
+    pub bytes_max: u64,
+}
+
 /// One provider, enabled: its credential is at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
@@ -118,6 +126,14 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// Attribution headers (`x-project`, `x-attr-…`) are not forwarded.
     pub strip_attribution: bool,
+    /// After a caller has gone: `None` cancels at once.
+    pub drain: Option<DrainBounds>,
+}
+
+impl Default for DrainBounds {
+    fn default() -> Self {
+        Self { time_max: Duration::from_secs(30), bytes_max: 8 * 1024 * 1024 }
+    }
 }
 
 impl Default for Timeouts {

@@ -3,7 +3,9 @@
 use super::{
     answer_head,
     body::{Carried, Unread},
-    downstream, fault, head_time, own, peer,
+    downstream,
+    drain::Places,
+    fault, head_time, own, peer,
 };
 use crate::{
     base::clock,
@@ -16,6 +18,7 @@ use crate::{
         settle::Settlement,
         target::{BadTarget, Target},
     },
+    providers::provider::{DrainBounds, EndpointKind},
 };
 use async_trait::async_trait;
 use axum::Router;
@@ -45,6 +48,8 @@ pub struct Gateway {
     pub settlement: Arc<Settlement>,
     /// Our own endpoints.
     pub own: Router,
+    /// Places for answers whose callers have gone.
+    pub drains: Places,
     /// Set when the process drains: connections close after their answer.
     pub draining: Arc<AtomicBool>,
 }
@@ -64,6 +69,13 @@ impl Passage {
         let error = Error::explain(ErrorType::HTTPStatus(refusal.kind.status()), refusal.kind.as_str());
         self.refusal = Some(refusal);
         error
+    }
+
+    /// How far the answer is read on if its caller goes: as the provider's settings say, where there is something to meter.
+    fn drain_bounds(&self) -> Option<DrainBounds> {
+        let routed = self.exchange.routed.as_ref()?;
+        let is_metered = routed.endpoint.as_ref().is_some_and(|endpoint| endpoint.kind == EndpointKind::Inference);
+        routed.route.provider.drain.filter(|_| is_metered)
     }
 
     fn routed(&self) -> Result<&Routed, Refusal> {
@@ -148,7 +160,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         passage: &mut Box<Passage>,
@@ -159,6 +171,9 @@ impl ProxyHttp for Gateway {
         let bound = self.gate.settings.body_bytes_max;
         if let Err(refusal) = passage.carried.forward(body, end, &mut passage.exchange.bytes_in, bound) {
             return Err(passage.stop(refusal));
+        }
+        if end && let Some(bounds) = passage.drain_bounds().filter(|_| !session.is_upgrade_req()) {
+            head_time::drain_from_now_on(session, bounds, &self.drains);
         }
         Ok(())
     }
@@ -257,6 +272,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Box<Passage>) {
+        if head_time::was_drained(session, error.is_none()) && error.is_none() {
+            passage.exchange.ending = Ending::CallerGone;
+        }
         head_time::request_over(session);
         if error.is_none() && passage.exchange.ending == Ending::CutShort {
             passage.exchange.ending = Ending::Answered;

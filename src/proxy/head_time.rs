@@ -1,10 +1,15 @@
-//! A bound on the time that a caller may take to send a request's head.
+//! A caller's connection as the hooks need it: the time that a request's head may take is bounded, and an answer whose caller has
+//! gone may be drained (see `drain`).
 //!
 //! Pingora bounds the wait for each read, so a head that comes byte by byte would hold its connection for ever. Here the
 //! time runs from a head's first byte until the hooks say that the head has arrived; then the connection ends. HTTP/2 is left
 //! alone: what is read there is no head but frames.
 
-use crate::base::clock::{self, Duration, Instant};
+use super::drain::{Drain, Places};
+use crate::{
+    base::clock::{self, Duration, Instant},
+    providers::provider::DrainBounds,
+};
 use async_trait::async_trait;
 use pingora_core::{
     apps::{HttpServerApp, ServerApp},
@@ -56,6 +61,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for HeadTimed<A> {
             phase_seen: 0,
             began: None,
             alarm: None,
+            drain: Drain::default(),
         };
         self.app.process_new(Box::new(timed), shutdown).await
     }
@@ -75,9 +81,24 @@ pub(super) fn request_over(session: &Session) {
     set_phase(session, |phase| (phase | 1).wrapping_add(1));
 }
 
+/// Says that the request has gone to the provider, and that its answer is to be drained if the caller goes away.
+pub(super) fn drain_from_now_on(session: &Session, bounds: DrainBounds, places: &Places) {
+    if let Some(timed) = timed(session) {
+        timed.drain.arm(bounds, places);
+    }
+}
+
+/// Says that the answer is over; `true` when its caller had gone away before and it was drained.
+pub(super) fn was_drained(session: &Session, is_whole: bool) -> bool {
+    timed(session).is_some_and(|timed| timed.drain.end(is_whole))
+}
+
+fn timed(session: &Session) -> Option<&Timed> {
+    (**session.as_http1()?.stream()).as_any().downcast_ref::<Timed>()
+}
+
 fn set_phase(session: &Session, next: impl Fn(u32) -> u32) {
-    let stream = session.as_http1().map(|http1| (**http1.stream()).as_any());
-    if let Some(timed) = stream.and_then(|stream| stream.downcast_ref::<Timed>()) {
+    if let Some(timed) = timed(session) {
         // Only the connection's own task comes here.
         timed.phase.store(next(timed.phase.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
@@ -95,9 +116,38 @@ struct Timed {
     began: Option<Instant>,
     /// Set once such a head has to be waited for.
     alarm: Option<Pin<Box<Sleep>>>,
+    drain: Drain,
 }
 
 impl Timed {
+    /// Reads on; that the caller has gone shows here first.
+    fn poll_body(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.drain.is_begun() {
+            let before = into.filled().len();
+            let outcome = Pin::new(&mut self.stream).poll_read(context, into);
+            let has_gone = match &outcome {
+                Poll::Ready(Ok(())) => into.filled().len() == before && into.remaining() > 0,
+                Poll::Ready(Err(_)) => true,
+                Poll::Pending => false,
+            };
+            if !has_gone || !self.drain.caller_left() {
+                return outcome;
+            }
+        }
+        // Nothing comes any more; the end of the stream shows when the drain's time is over.
+        self.drain.poll_time(context).map(Ok)
+    }
+
+    fn wrote(&mut self, outcome: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Ready(Ok(written)) if self.drain.is_begun() => {
+                Poll::Ready(self.drain.count(written).map(|()| written))
+            }
+            Poll::Ready(Err(_)) if self.drain.caller_deaf() => Poll::Ready(self.drain.count(length).map(|()| length)),
+            outcome => outcome,
+        }
+    }
+
     /// Ready when a head has been coming for too long.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(began) = self.began else { return Poll::Pending };
@@ -115,7 +165,10 @@ impl AsyncRead for Timed {
             (this.phase_seen, this.began, this.alarm) = (phase, None, None);
         }
         if phase % 2 == 1 {
-            return Pin::new(&mut this.stream).poll_read(context, into);
+            return this.poll_body(context, into);
+        }
+        if this.drain.is_begun() {
+            return Poll::Ready(Ok(())); // no request follows from a caller that has gone
         }
         if this.began.is_some() && this.poll_alarm(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -131,11 +184,21 @@ impl AsyncRead for Timed {
 
 impl AsyncWrite for Timed {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        if self.drain.is_deaf() {
+            return Poll::Ready(self.drain.count(bytes.len()).map(|()| bytes.len()));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(outcome, bytes.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        if self.drain.is_deaf() {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(Err(_)) if self.drain.caller_deaf() => Poll::Ready(Ok(())),
+            outcome => outcome,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -147,7 +210,12 @@ impl AsyncWrite for Timed {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if self.drain.is_deaf() {
+            return Poll::Ready(self.drain.count(length).map(|()| length));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(outcome, length)
     }
 
     fn is_write_vectored(&self) -> bool {

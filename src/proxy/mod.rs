@@ -3,6 +3,7 @@
 mod answer_head;
 mod body;
 mod downstream;
+pub mod drain;
 mod fault;
 pub mod gateway;
 mod head_time;

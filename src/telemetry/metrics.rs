@@ -38,6 +38,8 @@ metrics! {
     counters exchanges_total ["provider", "status"] = "gateway_exchanges_total", "Exchanges by provider and status class.";
     gauge exchanges_open = "gateway_exchanges_open", "Exchanges that have not ended.";
 
+    counters drains_total ["outcome"] = "gateway_drains_total", "Answers whose caller went away and that were to be drained: whole, ended by a bound, ended by the provider, refused because too many were being drained.";
+
     // auth
     counter key_lookups_total = "gateway_key_lookups_total", "Look-ups of a gateway key that the cache could not answer.";
     counter floods_refused_total = "gateway_floods_refused_total", "Requests refused because their address sent too many unknown keys.";

@@ -9,29 +9,31 @@ use crate::{
     metering::reading::{Tokens, Units, UsageSource},
     pricing::charge::Charge,
 };
+use std::borrow::Cow;
 
 /// One usage event: one exchange that reached the proxy, refused ones included.
-/// Fields that are unknown are empty (`organization_id` of an unknown key, `model_served` without an answer).
+/// Fields that are unknown are empty (`organization_id` of an unknown key, `model_served` without an answer). Texts are
+/// borrowed from the exchange: an event lives until it is encoded.
 #[derive(Debug, Clone)]
-pub struct UsageEvent {
+pub struct UsageEvent<'a> {
     pub request_id: RequestId,
     /// When the request arrived.
     pub time: Timestamp,
     /// `None` when no key was recognised; such events belong to no organization.
-    pub organization_id: Option<OrganizationId>,
-    pub key_id: Option<KeyId>,
-    pub key_prefix: String,
+    pub organization_id: Option<Cow<'a, OrganizationId>>,
+    pub key_id: Option<Cow<'a, KeyId>>,
+    pub key_prefix: Cow<'a, str>,
     pub environment: Environment,
     /// The provider that was asked for; empty when there is none of that name.
-    pub provider: String,
-    pub endpoint: String,
-    pub method: String,
-    pub model_requested: String,
-    pub model_served: String,
+    pub provider: Cow<'a, str>,
+    pub endpoint: Cow<'a, str>,
+    pub method: Cow<'a, str>,
+    pub model_requested: Cow<'a, str>,
+    pub model_served: Cow<'a, str>,
     /// The status that the caller got; 0 when the caller went before any.
     pub status: u16,
     /// See the contract: empty for success, else a refusal's type, `provider_error`, `provider_cut`, `caller_gone`, …
-    pub error_type: String,
+    pub error_type: Cow<'a, str>,
     pub streamed: bool,
     pub attempts: u8,
     pub latency_ms: u32,
@@ -43,20 +45,20 @@ pub struct UsageEvent {
     pub units: Units,
     pub usage_source: UsageSource,
     pub charge: Charge,
-    pub provider_request_id: String,
+    pub provider_request_id: Cow<'a, str>,
     /// Attribution tags, names in lower case, sorted.
-    pub tags: Vec<(String, String)>,
+    pub tags: Cow<'a, [(String, String)]>,
 }
 
 /// An event with every field set, for the tests of this module's parts.
 #[cfg(test)]
-pub(super) fn sample() -> UsageEvent {
+pub(super) fn sample() -> UsageEvent<'static> {
     use crate::base::{clock, money::Money};
     UsageEvent {
         request_id: RequestId::generate(),
         time: clock::now(),
-        organization_id: Some(OrganizationId::new("org_a")),
-        key_id: Some(KeyId::new("key_a")),
+        organization_id: Some(Cow::Owned(OrganizationId::new("org_a"))),
+        key_id: Some(Cow::Owned(KeyId::new("key_a"))),
         key_prefix: "gw_live_01234567".into(),
         environment: Environment::Live,
         provider: "openai".into(),
@@ -65,7 +67,7 @@ pub(super) fn sample() -> UsageEvent {
         model_requested: "gpt-5".into(),
         model_served: "gpt-5-2026-03-05".into(),
         status: 200,
-        error_type: String::new(),
+        error_type: "".into(),
         streamed: true,
         attempts: 1,
         latency_ms: 1234,
@@ -82,6 +84,6 @@ pub(super) fn sample() -> UsageEvent {
             ..Charge::default()
         },
         provider_request_id: "req_1".into(),
-        tags: vec![("feature".into(), "chat".into())],
+        tags: vec![("feature".into(), "chat".into())].into(),
     }
 }

@@ -1,108 +1,145 @@
-//! A usage event as a row of `usage_events`: the columns by name, borrowed from the event.
+//! A usage event as a row of `usage_events`, in the bytes that ClickHouse reads.
 
 use super::event::UsageEvent;
 
 /// The table that holds one row for each exchange and each later correction.
 pub const TABLE: &str = "usage_events";
 
-/// One row. Field names are column names; `schema/0001_usage_events.sql` says what each holds.
-#[derive(Debug, Clone, PartialEq, Eq, clickhouse::Row, serde::Serialize, serde::Deserialize)]
-pub struct UsageRow<'a> {
-    pub kind: &'a str,
-    pub reason: &'a str,
-    pub request_id: [u8; 26],
-    pub time: i64,
-    pub recorded_at: i64,
-    pub organization_id: &'a str,
-    pub key_id: &'a str,
-    pub key_prefix: &'a str,
-    pub environment: &'a str,
-    pub provider: &'a str,
-    pub endpoint: &'a str,
-    pub method: &'a str,
-    pub model_requested: &'a str,
-    pub model_served: &'a str,
-    pub status: u16,
-    pub error_type: &'a str,
-    pub streamed: bool,
-    pub attempts: u8,
-    pub latency_ms: u32,
-    pub ttft_ms: u32,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub input_tokens: u64,
-    pub cached_input_tokens: u64,
-    pub cache_write_5m_tokens: u64,
-    pub cache_write_1h_tokens: u64,
-    pub output_tokens: u64,
-    pub reasoning_tokens: u64,
-    pub audio_input_tokens: u64,
-    pub audio_output_tokens: u64,
-    pub image_input_tokens: u64,
-    pub image_output_tokens: u64,
-    pub unit_images: u64,
-    pub unit_millis: u64,
-    pub unit_characters: u64,
-    pub unit_searches: u64,
-    pub unit_requests: u64,
-    pub usage_source: &'a str,
-    pub cost_nanousd: i64,
-    #[serde(borrow)]
-    pub cost_breakdown_nanousd: Vec<(&'a str, i64)>,
-    pub price_version: &'a str,
-    pub provider_request_id: &'a str,
-    #[serde(borrow)]
-    pub tags: Vec<(&'a str, &'a str)>,
+/// The columns that an event fills, in the order in which `encode` writes them, with their types in the schema.
+pub const COLUMNS: &[(&str, &str)] = &[
+    ("kind", "LowCardinality(String)"),
+    ("reason", "LowCardinality(String)"),
+    ("request_id", "FixedString(26)"),
+    ("time", "DateTime64(3, 'UTC')"),
+    ("recorded_at", "DateTime64(3, 'UTC')"),
+    ("organization_id", "LowCardinality(String)"),
+    ("key_id", "LowCardinality(String)"),
+    ("key_prefix", "LowCardinality(String)"),
+    ("environment", "LowCardinality(String)"),
+    ("provider", "LowCardinality(String)"),
+    ("endpoint", "LowCardinality(String)"),
+    ("method", "LowCardinality(String)"),
+    ("model_requested", "LowCardinality(String)"),
+    ("model_served", "LowCardinality(String)"),
+    ("status", "UInt16"),
+    ("error_type", "LowCardinality(String)"),
+    ("streamed", "Bool"),
+    ("attempts", "UInt8"),
+    ("latency_ms", "UInt32"),
+    ("ttft_ms", "UInt32"),
+    ("bytes_in", "UInt64"),
+    ("bytes_out", "UInt64"),
+    ("input_tokens", "UInt64"),
+    ("cached_input_tokens", "UInt64"),
+    ("cache_write_5m_tokens", "UInt64"),
+    ("cache_write_1h_tokens", "UInt64"),
+    ("output_tokens", "UInt64"),
+    ("reasoning_tokens", "UInt64"),
+    ("audio_input_tokens", "UInt64"),
+    ("audio_output_tokens", "UInt64"),
+    ("image_input_tokens", "UInt64"),
+    ("image_output_tokens", "UInt64"),
+    ("unit_images", "UInt64"),
+    ("unit_millis", "UInt64"),
+    ("unit_characters", "UInt64"),
+    ("unit_searches", "UInt64"),
+    ("unit_requests", "UInt64"),
+    ("usage_source", "LowCardinality(String)"),
+    ("cost_nanousd", "Int64"),
+    ("cost_breakdown_nanousd", "Map(LowCardinality(String), Int64)"),
+    ("price_version", "LowCardinality(String)"),
+    ("provider_request_id", "String"),
+    ("tags", "Map(LowCardinality(String), String)"),
+];
+
+/// The statement that a batch is inserted with; `head` and rows follow it.
+pub fn insert_statement() -> String {
+    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    format!("INSERT INTO {TABLE} ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "))
 }
 
-impl<'a> From<&'a UsageEvent> for UsageRow<'a> {
-    fn from(event: &'a UsageEvent) -> Self {
-        let (tokens, units, charge) = (&event.tokens, &event.units, &event.charge);
-        Self {
-            kind: "exchange",
-            reason: "",
-            request_id: *event.request_id.as_bytes(),
-            time: event.time.millis(),
-            recorded_at: event.time.plus_millis(i64::from(event.latency_ms)).millis(),
-            organization_id: event.organization_id.as_ref().map_or("", |id| id.as_str()),
-            key_id: event.key_id.as_ref().map_or("", |id| id.as_str()),
-            key_prefix: &event.key_prefix,
-            environment: event.environment.as_str(),
-            provider: &event.provider,
-            endpoint: &event.endpoint,
-            method: &event.method,
-            model_requested: &event.model_requested,
-            model_served: &event.model_served,
-            status: event.status,
-            error_type: &event.error_type,
-            streamed: event.streamed,
-            attempts: event.attempts,
-            latency_ms: event.latency_ms,
-            ttft_ms: event.ttft_ms,
-            bytes_in: event.bytes_in,
-            bytes_out: event.bytes_out,
-            input_tokens: tokens.input,
-            cached_input_tokens: tokens.cached_input,
-            cache_write_5m_tokens: tokens.cache_write_5m,
-            cache_write_1h_tokens: tokens.cache_write_1h,
-            output_tokens: tokens.output,
-            reasoning_tokens: tokens.reasoning,
-            audio_input_tokens: tokens.audio_input,
-            audio_output_tokens: tokens.audio_output,
-            image_input_tokens: tokens.image_input,
-            image_output_tokens: tokens.image_output,
-            unit_images: units.images,
-            unit_millis: units.millis,
-            unit_characters: units.characters,
-            unit_searches: units.searches,
-            unit_requests: units.requests,
-            usage_source: event.usage_source.as_str(),
-            cost_nanousd: charge.cost.nanos(),
-            cost_breakdown_nanousd: charge.breakdown.iter().map(|(class, cost)| (*class, cost.nanos())).collect(),
-            price_version: &charge.price_version,
-            provider_request_id: &event.provider_request_id,
-            tags: event.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+/// What stands before the rows of a batch: the names and types that they were written for. The store compares them with its
+/// table, so rows that do not fit are refused and never misread.
+pub fn head() -> Vec<u8> {
+    let mut head = Vec::new();
+    length(&mut head, COLUMNS.len());
+    COLUMNS.iter().for_each(|(name, _)| text(&mut head, name));
+    COLUMNS.iter().for_each(|(_, kind)| text(&mut head, kind));
+    head
+}
+
+/// Appends an event's row in ClickHouse's `RowBinary`.
+pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
+    text(row, "exchange"); // kind
+    text(row, ""); // reason
+    row.extend_from_slice(event.request_id.as_bytes());
+    row.extend_from_slice(&event.time.millis().to_le_bytes());
+    row.extend_from_slice(&event.time.plus_millis(i64::from(event.latency_ms)).millis().to_le_bytes());
+    text(row, event.organization_id.as_ref().map_or("", |id| id.as_str()));
+    text(row, event.key_id.as_ref().map_or("", |id| id.as_str()));
+    text(row, &event.key_prefix);
+    text(row, event.environment.as_str());
+    for value in [&event.provider, &event.endpoint, &event.method, &event.model_requested, &event.model_served] {
+        text(row, value);
+    }
+    row.extend_from_slice(&event.status.to_le_bytes());
+    text(row, &event.error_type);
+    row.extend_from_slice(&[u8::from(event.streamed), event.attempts]);
+    row.extend_from_slice(&event.latency_ms.to_le_bytes());
+    row.extend_from_slice(&event.ttft_ms.to_le_bytes());
+    let (tokens, units) = (&event.tokens, &event.units);
+    for count in [
+        event.bytes_in,
+        event.bytes_out,
+        tokens.input,
+        tokens.cached_input,
+        tokens.cache_write_5m,
+        tokens.cache_write_1h,
+        tokens.output,
+        tokens.reasoning,
+        tokens.audio_input,
+        tokens.audio_output,
+        tokens.image_input,
+        tokens.image_output,
+        units.images,
+        units.millis,
+        units.characters,
+        units.searches,
+        units.requests,
+    ] {
+        row.extend_from_slice(&count.to_le_bytes());
+    }
+    text(row, event.usage_source.as_str());
+    row.extend_from_slice(&event.charge.cost.nanos().to_le_bytes());
+    length(row, event.charge.breakdown.len());
+    for (class, cost) in &event.charge.breakdown {
+        text(row, class);
+        row.extend_from_slice(&cost.nanos().to_le_bytes());
+    }
+    text(row, &event.charge.price_version);
+    text(row, &event.provider_request_id);
+    length(row, event.tags.len());
+    for (name, value) in event.tags.iter() {
+        text(row, name);
+        text(row, value);
+    }
+}
+
+fn text(row: &mut Vec<u8>, value: &str) {
+    length(row, value.len());
+    row.extend_from_slice(value.as_bytes());
+}
+
+/// LEB128.
+fn length(row: &mut Vec<u8>, value: usize) {
+    let mut rest = value;
+    loop {
+        let [low, ..] = rest.to_le_bytes();
+        rest >>= 7;
+        if rest == 0 {
+            return row.push(low & 0x7f);
         }
+        row.push(low | 0x80);
     }
 }
 
@@ -112,29 +149,41 @@ mod tests {
     use crate::usage::event::sample;
 
     #[test]
-    fn a_row_says_what_the_event_says() {
-        let event = sample();
-        let row = UsageRow::from(&event);
-        assert_eq!((row.kind, row.reason), ("exchange", ""));
-        assert_eq!(row.request_id, *event.request_id.as_bytes());
-        assert_eq!(row.recorded_at - row.time, i64::from(event.latency_ms));
-        assert_eq!(row.cost_nanousd, event.charge.cost.nanos());
-        assert_eq!(row.cost_breakdown_nanousd.iter().map(|(_, cost)| cost).sum::<i64>(), row.cost_nanousd);
-        assert_eq!(row.tags.len(), event.tags.len());
+    fn every_column_stands_in_the_schema_with_its_type_and_in_this_order() {
+        let ddl = include_str!("../../schema/0001_usage_events.sql");
+        let mut lines = ddl.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        for (name, kind) in COLUMNS {
+            let begins = format!("{name} {kind}");
+            assert!(
+                lines.any(|line| line.strip_prefix(&begins).is_some_and(|rest| !rest.starts_with('('))),
+                "{begins}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_are_leb128() {
+        for (value, expected) in
+            [(0, &[0][..]), (1, &[1]), (127, &[127]), (128, &[0x80, 1]), (300, &[0xac, 2]), (1 << 14, &[0x80, 0x80, 1])]
+        {
+            let mut row = Vec::new();
+            length(&mut row, value);
+            assert_eq!(row, expected, "{value}");
+        }
     }
 
     #[test]
     fn an_unknown_key_leaves_its_columns_empty() {
-        let event = UsageEvent { organization_id: None, key_id: None, ..sample() };
-        let row = UsageRow::from(&event);
-        assert_eq!((row.organization_id, row.key_id), ("", ""));
-    }
-
-    #[test]
-    fn every_column_of_the_row_stands_in_the_schema() {
-        let ddl = include_str!("../../schema/0001_usage_events.sql");
-        for column in <UsageRow<'_> as clickhouse::Row>::COLUMN_NAMES {
-            assert!(ddl.lines().any(|line| line.split_whitespace().next() == Some(column)), "{column}");
-        }
+        let event = UsageEvent { organization_id: None, key_id: None, key_prefix: "".into(), ..sample() };
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        encode(&UsageEvent { request_id: event.request_id, time: event.time, ..sample() }, &mut with);
+        encode(&event, &mut without);
+        let known = sample();
+        let texts = [
+            known.organization_id.unwrap().as_str().len(),
+            known.key_id.unwrap().as_str().len(),
+            known.key_prefix.len(),
+        ];
+        assert_eq!(with.len() - without.len(), texts.iter().sum::<usize>());
     }
 }

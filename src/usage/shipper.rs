@@ -3,9 +3,7 @@
 //! A store that is missing or failing costs nothing but time; a batch that the store cannot read is given up and counted.
 
 use super::{
-    event::UsageEvent,
-    row::{TABLE, UsageRow},
-    schema,
+    row, schema,
     settings::Settings,
     source::{Batch, Outcome, Source},
     store_error::{Blame, blame, describe},
@@ -14,6 +12,7 @@ use crate::{
     base::{clock::Duration, tasks::Tasks},
     telemetry::metrics::METRICS,
 };
+use bytes::Bytes;
 use clickhouse::{Client, error::Error};
 use std::future::Future;
 use tokio::task::JoinHandle;
@@ -134,7 +133,7 @@ impl<S: Source, K: Sink> Run<S, K> {
             failures = failures.saturating_add(1);
             refusals += u32::from(matches!(fault, Fault::Batch(_)));
             if refusals >= BATCH_TRIES_MAX {
-                let events = batch.events.len();
+                let events = batch.count;
                 tracing::error!(batch = batch.token, events, %fault, "the usage store refuses a batch; its events are lost");
                 return Outcome::Refused;
             }
@@ -183,10 +182,6 @@ fn backoff(failures: u32, random: u32) -> Duration {
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
     client: Client,
-    /// The same without a check of each row against the table.
-    unchecked: Client,
-    /// A batch was stored since the schema was last seen to, so rows and table agree.
-    agreed: bool,
     settings: Settings,
 }
 
@@ -201,24 +196,20 @@ impl ClickHouse {
             .with_setting("insert_deduplicate", "1")
             // older servers default to 0, and a retry would then count twice in the rollups
             .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1");
-        let unchecked = client.clone().with_validation(false);
-        Self { client, unchecked, agreed: false, settings: settings.clone() }
+        Self { client, settings: settings.clone() }
     }
 
-    async fn insert(&self, token: &str, events: &[UsageEvent]) -> Result<(), Error> {
-        let client = if self.agreed { &self.unchecked } else { &self.client };
-        let insert = client.insert::<UsageRow<'_>>(TABLE).await?;
+    async fn insert(&self, token: &str, rows: &Bytes) -> Result<(), Error> {
+        let insert = self.client.insert_formatted_with(row::insert_statement());
         let mut insert = insert.with_setting("insert_deduplication_token", token);
-        for event in events {
-            insert.write(&UsageRow::from(event)).await?;
-        }
+        insert.send(Bytes::from(row::head())).await?;
+        insert.send(rows.clone()).await?;
         insert.end().await
     }
 }
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
-        self.agreed = false;
         self.client.clear_cached_metadata().await;
         match schema::migrate(&self.client, &self.settings).await {
             Ok(done) if done.from != done.to => {
@@ -234,9 +225,7 @@ impl Sink for ClickHouse {
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<(), Fault> {
-        let stored = self.insert(&batch.token, &batch.events).await;
-        self.agreed = stored.is_ok();
-        stored.map_err(|error| match blame(&error) {
+        self.insert(&batch.token, &batch.rows).await.map_err(|error| match blame(&error) {
             Blame::Store => Fault::Store(describe(&error)),
             Blame::Batch => Fault::Batch(describe(&error)),
         })
@@ -259,7 +248,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Scripted {
         answers: Arc<Mutex<VecDeque<Result<(), Fault>>>>,
-        tries: Arc<Mutex<Vec<(String, usize)>>>,
+        tries: Arc<Mutex<Vec<(String, u64)>>>,
         prepared: Arc<Mutex<u32>>,
         hangs: bool,
     }
@@ -280,7 +269,7 @@ mod tests {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            self.tries.lock().push((batch.token.clone(), batch.events.len()));
+            self.tries.lock().push((batch.token.clone(), batch.count));
             self.answers.lock().pop_front().unwrap_or(Ok(()))
         }
     }
@@ -289,9 +278,10 @@ mod tests {
         let settings = settings::Settings {
             batch_events_max: events_max,
             flush_interval: Duration::from_millis(20),
+            queue_events_max: 100,
             ..settings::sample()
         };
-        let (queue, reader) = queue(100);
+        let (queue, reader) = queue(&settings);
         let source = MemorySource::new(reader, &settings);
         (queue, Shipper::start(&Tasks::new(), source, sink.clone()))
     }
@@ -300,7 +290,7 @@ mod tests {
     async fn a_failed_batch_is_tried_again_unchanged_after_the_tables_were_seen_to() {
         let sink = Scripted::new([Err(Fault::Store("gone".into()))]);
         let (queue, shipper) = start(&sink, 10);
-        (0..3).for_each(|_| queue.push(sample()));
+        (0..3).for_each(|_| queue.push(&sample()));
         assert!(shipper.finish(Duration::from_secs(20)).await);
         let tries = sink.tries.lock().clone();
         assert_eq!(tries.len(), 2, "{tries:?}");
@@ -313,7 +303,7 @@ mod tests {
     async fn no_two_batches_share_a_token_and_none_is_larger_than_allowed() {
         let sink = Scripted::default();
         let (queue, shipper) = start(&sink, 4);
-        (0..10).for_each(|_| queue.push(sample()));
+        (0..10).for_each(|_| queue.push(&sample()));
         assert!(shipper.finish(Duration::from_secs(20)).await);
         let tries = sink.tries.lock().clone();
         assert_eq!(tries.iter().map(|(_, events)| events).collect::<Vec<_>>(), [&4, &4, &2]);
@@ -326,7 +316,7 @@ mod tests {
         let refused = || Err(Fault::Batch("ClickHouse error 27".into()));
         let sink = Scripted::new([refused(), refused(), refused()]);
         let (queue, shipper) = start(&sink, 2);
-        (0..4).for_each(|_| queue.push(sample()));
+        (0..4).for_each(|_| queue.push(&sample()));
         assert!(shipper.finish(Duration::from_secs(20)).await);
         assert_eq!((queue.tally().stored(), queue.tally().lost()), (2, 2));
     }
@@ -335,10 +325,10 @@ mod tests {
     async fn what_is_not_stored_in_time_is_counted_as_lost() {
         let sink = Scripted { hangs: true, ..Scripted::default() };
         let (queue, shipper) = start(&sink, 2);
-        (0..5).for_each(|_| queue.push(sample()));
+        (0..5).for_each(|_| queue.push(&sample()));
         assert!(!shipper.finish(Duration::from_millis(50)).await);
         assert_eq!((queue.tally().lost(), queue.tally().waiting()), (5, 0));
-        queue.push(sample());
+        queue.push(&sample());
         assert_eq!(queue.tally().lost(), 6, "nothing is taken after the end");
     }
 

@@ -2,28 +2,31 @@
 //! memory here, on disk behind the same trait) decides the boundaries of batches and their tokens.
 
 use super::{
-    event::UsageEvent,
-    queue::{EventReader, Tally},
+    queue::{EventReader, Rows},
     settings::Settings,
 };
 use crate::base::{clock::Duration, ids::RequestId};
-use std::{future::Future, sync::Arc};
-use tokio::sync::mpsc::error::TryRecvError;
+use bytes::Bytes;
+use std::future::Future;
 
-/// An insert is one block in ClickHouse as long as it stays well below these.
-const BATCH_EVENTS_MAX: usize = 100_000;
-const BATCH_BYTES_MAX: usize = 64 << 20;
-/// How often a batch that fills looks for more events.
+/// How often a batch that fills is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What a row takes besides its tags.
-const ROW_BYTES: usize = 512;
 
 /// Events that travel together, under a token that no other batch ever has.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// A pure function of the batch's place in its source: the same on every try.
     pub token: String,
-    pub events: Vec<UsageEvent>,
+    /// `RowBinary`
+    pub rows: Bytes,
+    pub count: u64,
+}
+
+impl Batch {
+    /// These rows under a token.
+    pub fn new(token: impl Into<String>, rows: Rows) -> Self {
+        Self { token: token.into(), rows: Bytes::from(rows.bytes), count: rows.count }
+    }
 }
 
 /// What became of a batch.
@@ -52,102 +55,75 @@ pub struct MemorySource {
     /// This source's own name, so that tokens differ between processes and restarts.
     name: RequestId,
     number: u64,
-    events: Vec<UsageEvent>,
-    bytes: usize,
     /// Events of the batch that was given out and is not settled.
     under_way: u64,
     wait: Duration,
-    events_max: usize,
 }
 
 impl MemorySource {
     /// Reads a queue. A batch collects for half the flush interval; the other half is for its way into the store.
     pub fn new(reader: EventReader, settings: &Settings) -> Self {
-        Self {
-            reader,
-            name: RequestId::generate(),
-            number: 0,
-            events: Vec::new(),
-            bytes: 0,
-            under_way: 0,
-            wait: settings.flush_interval / 2,
-            events_max: settings.batch_events_max.clamp(1, BATCH_EVENTS_MAX),
-        }
+        Self { reader, name: RequestId::generate(), number: 0, under_way: 0, wait: settings.flush_interval / 2 }
     }
 
-    /// What became of the events of the queue.
-    pub fn tally(&self) -> Arc<Tally> {
-        Arc::clone(&self.reader.tally)
-    }
-
-    fn is_full(&self) -> bool {
-        self.events.len() >= self.events_max || self.bytes >= BATCH_BYTES_MAX
-    }
-
-    fn keep(&mut self, event: UsageEvent) {
-        self.bytes += ROW_BYTES + event.tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        self.events.push(event);
-    }
-
-    /// Fills the batch from the queue until it is full or the queue is closed and empty. Looks from time to time instead
-    /// of waiting for each event: a waiting reader would cost every exchange the wake-up of another thread.
-    async fn fill(&mut self) {
-        while !self.is_full() {
-            match self.reader.receiver.try_recv() {
-                Ok(event) => self.keep(event),
-                Err(TryRecvError::Empty) => tokio::time::sleep(LOOK_EVERY).await,
-                Err(TryRecvError::Disconnected) => return,
+    /// Waits until the batch is full or no more will come. Looks from time to time instead of being told of each event: a
+    /// waiting reader would cost every exchange the wake-up of another thread.
+    async fn fill(&self) {
+        loop {
+            let state = self.reader.state();
+            if state.is_full || state.is_closed {
+                return;
             }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
 
 impl Source for MemorySource {
     async fn next(&mut self) -> Option<Batch> {
-        if self.events.is_empty() {
-            let first = self.reader.receiver.recv().await?;
-            self.keep(first);
+        loop {
+            let state = self.reader.state();
+            if state.has_begun {
+                break;
+            }
+            if state.is_closed {
+                return None;
+            }
+            self.reader.news().await;
         }
         // a batch that is neither full nor the last leaves when its time is up
-        let wait = self.wait;
-        drop(tokio::time::timeout(wait, self.fill()).await);
+        drop(tokio::time::timeout(self.wait, self.fill()).await);
+        let rows = self.reader.take()?;
         let token = format!("{}-{}", self.name, self.number);
         self.number += 1;
-        self.bytes = 0;
-        let events = std::mem::take(&mut self.events);
-        self.under_way = count(events.len());
-        Some(Batch { token, events })
+        self.under_way = rows.count;
+        Some(Batch::new(token, rows))
     }
 
     fn settle(&mut self, batch: &Batch, outcome: Outcome) {
-        let events = count(batch.events.len());
         self.under_way = 0;
         match outcome {
-            Outcome::Stored => self.reader.tally.add_stored(events),
-            Outcome::Refused => self.reader.tally.add_lost(events),
+            Outcome::Stored => self.reader.tally().add_stored(batch.count),
+            Outcome::Refused => self.reader.tally().add_lost(batch.count),
         }
     }
 
     fn close(&mut self) {
-        self.reader.receiver.close();
+        self.reader.close();
     }
 }
 
 impl Drop for MemorySource {
     /// What is still here is lost, the batch under way included.
     fn drop(&mut self) {
-        self.reader.receiver.close();
-        let mut left = self.under_way + count(self.events.len());
-        while self.reader.receiver.try_recv().is_ok() {
-            left += 1;
+        self.reader.close();
+        let mut left = self.under_way;
+        while let Some(rows) = self.reader.take() {
+            left += rows.count;
         }
         if left > 0 {
-            self.reader.tally.add_lost(left);
+            self.reader.tally().add_lost(left);
             tracing::error!(events = left, "usage events are lost: they were not stored before the end");
         }
     }
-}
-
-fn count(events: usize) -> u64 {
-    u64::try_from(events).unwrap_or(u64::MAX)
 }

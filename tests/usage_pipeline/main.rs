@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod oracle;
+mod row;
 mod stats;
 mod storing;
 mod support;

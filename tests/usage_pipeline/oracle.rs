@@ -22,19 +22,19 @@ pub(crate) struct Question {
 }
 
 /// One group: its bucket, its values, its events.
-pub(crate) type Group<'a> = ((Option<i64>, Vec<String>), Vec<&'a UsageEvent>);
+pub(crate) type Group<'a> = ((Option<i64>, Vec<String>), Vec<&'a UsageEvent<'static>>);
 
 /// The value of a dimension in an event.
-pub(crate) fn value(event: &UsageEvent, dimension: &str) -> String {
+pub(crate) fn value(event: &UsageEvent<'_>, dimension: &str) -> String {
     match dimension {
-        "provider" => event.provider.clone(),
-        "model" if event.model_served.is_empty() => event.model_requested.clone(),
-        "model" => event.model_served.clone(),
-        "endpoint" => event.endpoint.clone(),
+        "provider" => event.provider.to_string(),
+        "model" if event.model_served.is_empty() => event.model_requested.to_string(),
+        "model" => event.model_served.to_string(),
+        "endpoint" => event.endpoint.to_string(),
         "key" => event.key_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         "status" => event.status.to_string(),
         "environment" => event.environment.as_str().into(),
-        "error_type" => event.error_type.clone(),
+        "error_type" => event.error_type.to_string(),
         tag => event.tags.iter().find(|(name, _)| name == tag).map(|(_, value)| value.clone()).unwrap_or_default(),
     }
 }
@@ -70,10 +70,10 @@ pub(crate) fn bucket(millis: i64, interval: &str) -> i64 {
 }
 
 /// The events that the question is about, in their groups, in the order asked for.
-pub(crate) fn groups<'a>(events: &'a [UsageEvent], organization: &str, question: &Question) -> Vec<Group<'a>> {
+pub(crate) fn groups<'a>(events: &'a [UsageEvent<'static>], organization: &str, question: &Question) -> Vec<Group<'a>> {
     let names_environment = question.group_by.contains(&"environment")
         || question.filters.iter().any(|(dimension, _)| *dimension == "environment");
-    let mut groups: BTreeMap<(Option<i64>, Vec<String>), Vec<&UsageEvent>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<i64>, Vec<String>), Vec<&'a UsageEvent<'static>>> = BTreeMap::new();
     for event in events {
         let ours = event.organization_id.as_ref().is_some_and(|id| id.as_str() == organization);
         let in_span = (question.since..question.until).contains(&event.time.millis());
@@ -123,7 +123,7 @@ fn compare(question: &Question, a: &Group<'_>, b: &Group<'_>) -> std::cmp::Order
 }
 
 /// The figures of some events; percentiles are left out.
-pub(crate) fn figures(events: &[&UsageEvent]) -> Figures {
+pub(crate) fn figures(events: &[&UsageEvent<'static>]) -> Figures {
     Figures {
         requests: events.len() as u64,
         errors: events.iter().filter(|event| !event.error_type.is_empty()).count() as u64,

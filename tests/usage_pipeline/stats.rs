@@ -19,6 +19,7 @@ use sociaro_gateway::{
         stats::{StatsAnswer, StatsError, StatsQuery},
     },
 };
+use std::borrow::Cow;
 
 const DIMENSIONS: [&str; 10] =
     ["provider", "model", "endpoint", "key", "status", "environment", "error_type", "feature", "team", "a.b-c"];
@@ -38,7 +39,7 @@ async fn ask_with(
     query.run(&store.client, &OrganizationId::new(organization)).await
 }
 
-fn question(dice: &mut Dice, events: &[UsageEvent], now: i64) -> Question {
+fn question(dice: &mut Dice, events: &[UsageEvent<'static>], now: i64) -> Question {
     let mut group_by: Vec<&str> = (0..dice.below(5)).map(|_| *dice.one_of(&DIMENSIONS)).collect();
     group_by.sort_unstable();
     group_by.dedup();
@@ -91,9 +92,9 @@ fn pairs(question: &Question) -> Vec<(String, String)> {
     pairs
 }
 
-fn assert_agrees(answer: &StatsAnswer, events: &[UsageEvent], question: &Question) {
+fn assert_agrees(answer: &StatsAnswer, events: &[UsageEvent<'static>], question: &Question) {
     let groups = oracle::groups(events, "org_a", question);
-    let all: Vec<&UsageEvent> = groups.iter().flat_map(|(_, events)| events.iter().copied()).collect();
+    let all: Vec<&UsageEvent<'static>> = groups.iter().flat_map(|(_, events)| events.iter().copied()).collect();
     let expected = groups.iter().take(question.limit).map(|(key, events)| (key, events.as_slice()));
     assert_eq!(answer.rows.len(), groups.len().min(question.limit), "{question:?}");
     let found = answer.rows.iter().map(|row| ((row.bucket, &row.dimensions), &row.figures));
@@ -118,7 +119,7 @@ async fn statistics_agree_with_a_brute_force_oracle() {
     let store = Store::new().await;
     let now = clock::now();
     let mut dice = Dice::new(0x5eed);
-    let events: Vec<UsageEvent> = (0..500).map(|_| event(&mut dice, now)).collect();
+    let events: Vec<UsageEvent<'static>> = (0..500).map(|_| event(&mut dice, now)).collect();
     // in several parts, as it arrives in life
     for (number, part) in events.chunks(130).enumerate() {
         store.insert(&format!("part-{number}"), part).await;
@@ -139,7 +140,7 @@ async fn no_parameter_reaches_another_organizations_usage() {
     let store = Store::new().await;
     let (now, mut dice) = (clock::now().plus_millis(-60_000), Dice::new(7));
     let theirs = UsageEvent {
-        organization_id: Some(OrganizationId::new("org_b")),
+        organization_id: Some(Cow::Owned(OrganizationId::new("org_b"))),
         time: now,
         provider: "theirs".into(),
         ..event(&mut dice, now)
@@ -183,7 +184,7 @@ async fn no_parameter_reaches_another_organizations_usage() {
 async fn too_dear_a_question_and_a_missing_store_say_so_without_the_stores_words() {
     let store = Store::new().await;
     let (now, mut dice) = (clock::now().plus_millis(-60_000), Dice::new(11));
-    let events: Vec<UsageEvent> = (0..20).map(|_| UsageEvent { time: now, ..event(&mut dice, now) }).collect();
+    let events: Vec<UsageEvent<'static>> = (0..20).map(|_| UsageEvent { time: now, ..event(&mut dice, now) }).collect();
     store.insert("one", &events).await;
     let small = Settings { query_rows_max: 1, ..store.settings.clone() };
     assert_eq!(ask_with(&store, &small, &[], "org_a").await.unwrap_err(), StatsError::TooExpensive);
@@ -199,8 +200,14 @@ async fn csv_holds_what_json_holds() {
     let store = Store::new().await;
     let (now, mut dice) = (clock::now().plus_millis(-60_000), Dice::new(3));
     let tags = vec![("feature".to_owned(), "a,\"b\"\r\nc".to_owned())];
-    let one = UsageEvent { time: now, tags, status: 429, error_type: "rate_limited".into(), ..event(&mut dice, now) };
-    let one = UsageEvent { organization_id: Some(OrganizationId::new("org_a")), ..one };
+    let one = UsageEvent {
+        time: now,
+        tags: tags.into(),
+        status: 429,
+        error_type: "rate_limited".into(),
+        ..event(&mut dice, now)
+    };
+    let one = UsageEvent { organization_id: Some(Cow::Owned(OrganizationId::new("org_a"))), ..one };
     store.insert("one", std::slice::from_ref(&one)).await;
     let asked = [("group_by", "feature,status"), ("environment", "*"), ("format", "csv")];
     let answer = ask(&store, &asked, "org_a").await.unwrap();
@@ -216,13 +223,13 @@ async fn csv_holds_what_json_holds() {
 #[tokio::test]
 async fn what_was_pushed_shows_soon_without_more_ado() {
     let store = Store::new().await;
-    let (queue, reader) = queue(100);
+    let (queue, reader) = queue(&store.settings);
     let source = MemorySource::new(reader, &store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &store.settings));
     let (now, mut dice) = (clock::now().plus_millis(-60_000), Dice::new(5));
-    let ours = Some(OrganizationId::new("org_a"));
+    let ours = Some(Cow::Owned(OrganizationId::new("org_a")));
     let one = UsageEvent { time: now, organization_id: ours, ..event(&mut dice, now) };
-    queue.push(one);
+    queue.push(&one);
     let shown = async {
         while ask(&store, &[("environment", "*")], "org_a").await.unwrap().totals.requests == 0 {
             tokio::task::yield_now().await;

@@ -1,6 +1,9 @@
 //! From events to rows: each exactly once, in the table and in both rollups.
 
-use crate::support::{Dice, Store, event};
+use crate::{
+    row::UsageRow,
+    support::{Dice, Store, event},
+};
 use sociaro_gateway::{
     base::{
         clock::{self, Duration},
@@ -11,8 +14,7 @@ use sociaro_gateway::{
     metering::reading::{Tokens, Units},
     usage::{
         event::UsageEvent,
-        queue::queue,
-        row::UsageRow,
+        queue::{Rows, queue},
         schema::{Migrated, migrate},
         settings::Settings,
         shipper::{ClickHouse, Fault, Shipper, Sink},
@@ -20,8 +22,9 @@ use sociaro_gateway::{
         stats::StatsQuery,
     },
 };
+use std::borrow::Cow;
 
-fn events(count: usize) -> Vec<UsageEvent> {
+fn events(count: usize) -> Vec<UsageEvent<'static>> {
     let (mut dice, now) = (Dice::new(42), clock::now());
     (0..count).map(|_| event(&mut dice, now)).collect()
 }
@@ -34,7 +37,7 @@ async fn a_row_comes_back_as_it_went_in() {
     let units = Units { images: 1, millis: 2, characters: 3, searches: 4, requests: 5 };
     let mut extreme = UsageEvent { tokens, units, latency_ms: u32::MAX, attempts: u8::MAX, ..all[0].clone() };
     extreme.charge.cost = Money::from_nanos(i64::MIN);
-    extreme.tags = vec![(String::from("a"), String::from("\0\n\\'\"`{}ü𝄞")), ("b".into(), String::new())];
+    extreme.tags = vec![(String::from("a"), String::from("\0\n\\'\"`{}ü𝄞")), ("b".into(), String::new())].into();
     all.push(extreme);
     store.insert("one", &all).await;
     let client = store.client.clone().with_database(&store.settings.database);
@@ -78,7 +81,7 @@ async fn a_batch_that_failed_halfway_is_completed_by_its_retry() {
         store.client.query_raw(&sql).execute().await.unwrap();
     }
     let mut sink = ClickHouse::new(&store.client, &store.settings);
-    let batch = Batch { token: "one".into(), events: all.clone() };
+    let batch = Batch::new("one", Rows::of(&all));
     assert!(matches!(sink.store(&batch).await, Err(Fault::Store(_))));
     assert_eq!(store.sums().await[0].0, 40, "the rows are there, their sums are not");
     store.client.query_raw(&format!("DROP VIEW {database}.trap")).execute().await.unwrap();
@@ -125,7 +128,11 @@ async fn hot_tags_and_only_they_stand_in_the_rollups() {
 async fn an_adjustment_changes_the_cost_and_no_count() {
     let store = Store::new().await;
     let now = clock::now().plus_millis(-60_000);
-    let mut one = UsageEvent { time: now, organization_id: Some(OrganizationId::new("org_a")), ..events(1).remove(0) };
+    let mut one = UsageEvent {
+        time: now,
+        organization_id: Some(Cow::Owned(OrganizationId::new("org_a"))),
+        ..events(1).remove(0)
+    };
     one.charge.cost = Money::from_nanos(5_000_000_001);
     store.insert("one", std::slice::from_ref(&one)).await;
     let database = &store.settings.database;
@@ -149,12 +156,12 @@ async fn an_adjustment_changes_the_cost_and_no_count() {
 #[tokio::test]
 async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
     let store = Store::empty();
-    let (queue, reader) = queue(10_000);
+    let (queue, reader) = queue(&store.settings);
     let source = MemorySource::new(reader, &store.settings);
     let sink = ClickHouse::new(&store.client, &store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, sink);
     let all = events(1000);
-    all.iter().cloned().for_each(|event| queue.push(event));
+    all.iter().for_each(|event| queue.push(event));
     assert!(shipper.finish(Duration::from_secs(30)).await);
     assert_eq!((queue.tally().stored(), queue.tally().lost(), queue.tally().waiting()), (1000, 0, 0));
     let cost = all.iter().map(|event| event.charge.cost.nanos()).sum();
@@ -164,18 +171,18 @@ async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
 #[tokio::test]
 async fn an_engine_that_is_killed_and_comes_back_holds_every_event_once() {
     let (store, mut engine) = Store::alone();
-    let (queue, reader) = queue(10_000);
     let settings = Settings { batch_events_max: 50, ..store.settings.clone() };
+    let (queue, reader) = queue(&settings);
     let source = MemorySource::new(reader, &settings);
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &settings));
     let all = events(2000);
     let (first, rest) = all.split_at(1000);
-    first.iter().cloned().for_each(|event| queue.push(event));
+    first.iter().for_each(|event| queue.push(event));
     while queue.tally().stored() == 0 {
         tokio::task::yield_now().await;
     }
     engine.kill();
-    rest.iter().cloned().for_each(|event| queue.push(event));
+    rest.iter().for_each(|event| queue.push(event));
     assert!(queue.tally().waiting() > 0, "it was killed in the middle of the work");
     engine.restart();
     assert!(shipper.finish(Duration::from_mins(1)).await);

@@ -13,12 +13,14 @@ use sociaro_gateway::{
     usage::{
         connector, engine,
         event::UsageEvent,
+        queue::Rows,
         schema::migrate,
         settings::{self, Settings},
         shipper::{ClickHouse, Sink},
         source::Batch,
     },
 };
+use std::borrow::Cow;
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
@@ -152,8 +154,8 @@ impl Store {
     }
 
     /// Sends a batch as the shipper would.
-    pub(crate) async fn insert(&self, token: &str, events: &[UsageEvent]) {
-        let batch = Batch { token: token.into(), events: events.to_vec() };
+    pub(crate) async fn insert(&self, token: &str, events: &[UsageEvent<'_>]) {
+        let batch = Batch::new(token, Rows::of(events));
         ClickHouse::new(&self.client, &self.settings).store(&batch).await.unwrap();
     }
 
@@ -215,7 +217,7 @@ impl Dice {
 }
 
 /// Some event of the last 40 days.
-pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent {
+pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent<'static> {
     let text = |dice: &mut Dice, values: &[&str]| (*dice.one_of(values)).to_owned();
     let values = ["", "chat", "chat_v2", "50%", "it's", "a\\b", "two\nlines", "ünï", "{x:String}", "*", "?"];
     let mut tags: Vec<(String, String)> = Vec::new();
@@ -232,19 +234,23 @@ pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent {
         time: now.plus_millis(-1 - i64::from(dice.below(u32::MAX)) * 4 / 5),
         organization_id: match dice.below(10) {
             0 => None,
-            1 | 2 => Some(OrganizationId::new("org_b")),
-            _ => Some(OrganizationId::new("org_a")),
+            1 | 2 => Some(Cow::Owned(OrganizationId::new("org_b"))),
+            _ => Some(Cow::Owned(OrganizationId::new("org_a"))),
         },
-        key_id: Some(KeyId::new(format!("key_{}", dice.below(4)))),
+        key_id: Some(Cow::Owned(KeyId::new(format!("key_{}", dice.below(4))))),
         key_prefix: "gw_live_01234567".into(),
         environment: if dice.below(8) == 0 { Environment::Test } else { Environment::Live },
-        provider: text(dice, &["openai", "anthropic", "google"]),
-        endpoint: text(dice, &["chat.completions", "messages", ""]),
+        provider: text(dice, &["openai", "anthropic", "google"]).into(),
+        endpoint: text(dice, &["chat.completions", "messages", ""]).into(),
         method: "POST".into(),
-        model_requested: text(dice, &["gpt-5", "claude", "gemini"]),
-        model_served: text(dice, &["gpt-5-2026-03-05", "claude", ""]),
+        model_requested: text(dice, &["gpt-5", "claude", "gemini"]).into(),
+        model_served: text(dice, &["gpt-5-2026-03-05", "claude", ""]).into(),
         status: if failed { *dice.one_of(&[0, 400, 429, 502]) } else { 200 },
-        error_type: if failed { text(dice, &["rate_limited", "provider_error", "caller_gone"]) } else { String::new() },
+        error_type: if failed {
+            text(dice, &["rate_limited", "provider_error", "caller_gone"]).into()
+        } else {
+            "".into()
+        },
         streamed: dice.below(2) == 0,
         attempts: 1,
         latency_ms: dice.below(60_000),
@@ -266,6 +272,6 @@ pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent {
             ..Charge::default()
         },
         provider_request_id: "req_1".into(),
-        tags,
+        tags: tags.into(),
     }
 }
