@@ -3,12 +3,13 @@
 use super::{fault::Position, fields::Fields};
 use crate::{
     base::clock::Timestamp,
-    pricing::book::{Pico, PriceBook, PriceRow, Prices, Variant},
+    pricing::book::{Factor, Pico, PriceBook, PriceRow, Prices, Terms, Variant},
 };
 
 const ROWS_MAX: usize = 10_000;
 const ALIASES_MAX: usize = 64;
 const VARIANTS_MAX: usize = 32;
+const TERMS_MAX: usize = 256;
 /// A dollar is 1e12 pico-dollars, so one dollar for a million tokens is 1e6 of them for one token.
 const UNIT_DECIMALS: u32 = 12;
 const MILLION_DECIMALS: u32 = 6;
@@ -32,8 +33,11 @@ pub(super) fn read(top: &Fields<'_>) -> PriceBook {
             rows.push(row);
         }
     }
+    let terms = top.members("terms", TERMS_MAX).unwrap_or_default();
+    let terms: Vec<(String, Terms)> =
+        terms.into_iter().map(|(key, item)| (key.text.to_owned(), item.section(self::terms))).collect();
     match PriceBook::new(version, rows) {
-        Ok(book) => book,
+        Ok(book) => book.with_terms(terms),
         Err(problems) => {
             for (row, problem) in problems {
                 let (at, name) = places.get(row).cloned().unwrap_or((Position::default(), String::new()));
@@ -42,6 +46,22 @@ pub(super) fn read(top: &Fields<'_>) -> PriceBook {
             PriceBook::default()
         }
     }
+}
+
+/// How a provider's prices follow from others.
+fn terms(f: &Fields<'_>) -> Terms {
+    const EXPECTED: &str = "a factor from 0.001 to 1000 with at most 3 decimals, such as 1.1";
+    let like = f.get("like").and_then(|item| item.parsed("the name of a provider that has prices", name_of));
+    let times = f.get("times").and_then(|item| item.parsed(EXPECTED, factor_of));
+    if like.is_none() && times.is_none() && !f.has("like") && !f.has("times") {
+        f.fault("expected `like`, `times` or both");
+    }
+    Terms { like, times: times.unwrap_or(Factor::ONE) }
+}
+
+fn factor_of(text: &str) -> Option<Factor> {
+    let thousandths = u32::try_from(decimal(text, 3)?).ok()?;
+    (1..=1_000_000).contains(&thousandths).then_some(Factor(thousandths))
 }
 
 fn version_of(text: &str) -> Option<String> {
@@ -167,6 +187,32 @@ mod tests {
         assert!(
             book.find("openai", "gpt-5.4", "", Timestamp::parse_rfc3339("2025-12-31T23:59:59Z").unwrap()).is_none()
         );
+    }
+
+    #[test]
+    fn terms_price_a_provider_like_another_times_a_factor() {
+        let book = |terms: &str| {
+            load(&format!(
+                "version: a\nprices:\n  - {{provider: p, model: m, per_unit: {{request: 1}}}}\nterms: {terms}\n"
+            ))
+        };
+        let (priced, faults) = book("{q: {like: p, times: '1.1'}, p: {times: 0.875}}");
+        assert_eq!(faults, Vec::<String>::new());
+        let times = |provider| {
+            let found = priced.find_with_terms(provider, "m", "", Timestamp::from_millis(0));
+            found.map(|(row, factor)| (row.provider.as_str(), factor.to_string()))
+        };
+        assert_eq!((times("q"), times("p")), (Some(("p", "1.1".to_owned())), Some(("p", "0.875".to_owned()))));
+        for (terms, says) in [
+            ("{q: {}}", "terms.q: expected `like`, `times` or both"),
+            ("{q: {times: 0}}", "terms.q.times: expected a factor from 0.001 to 1000"),
+            ("{q: {times: 1.0001}}", "at most 3 decimals"),
+            ("{q: {times: -1}}", "expected a factor"),
+            ("{q: {like: p, tmies: 2}}", "did you mean \"times\"?"),
+        ] {
+            let (_, faults) = book(terms);
+            assert!(faults.iter().any(|fault| fault.contains(says)), "{terms}: {faults:?}");
+        }
     }
 
     #[test]

@@ -165,8 +165,7 @@ fn docs_config_md_lists_every_field_that_is_read_and_no_other() {
     );
     let mut asked = read(&tls, gateway::read).1;
     asked.extend(read(&shipped("conf/providers.yaml"), providers::read).1);
-    let row =
-        "version: a\nprices:\n  - {provider: p, model: m, per_unit: {image: 1}, variants: [{service_tier: flex}]}\n";
+    let row = "version: a\nprices:\n  - {provider: p, model: m, per_unit: {image: 1}, variants: [{service_tier: flex}]}\nterms: {p: {times: 1.1}}\n";
     asked.extend(read(row, prices::read).1);
     let documented: BTreeSet<String> = documented().into_keys().collect();
     let missing: Vec<&String> = single(&asked).filter(|name| !documented.contains(*name)).collect();

@@ -9,7 +9,7 @@ use super::{
     variant,
 };
 use crate::base::clock::Timestamp;
-use std::{cmp::Reverse, collections::HashMap, iter};
+use std::{cmp::Reverse, collections::HashMap, fmt, iter};
 
 /// A price in whole pico-dollars (1e-12 USD) for one unit: $0.01 for a million tokens is 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,12 +134,39 @@ impl Names {
     }
 }
 
+/// What a provider's prices are when they follow a rule: another provider's (a regional host of it, a deployment), its own with a
+/// discount, a surcharge on either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Whose rows price a model that no row of the provider's own does.
+    pub like: Option<String>,
+    pub times: Factor,
+}
+
+/// What prices are multiplied by, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor(pub u32);
+
+impl Factor {
+    /// Prices as they stand.
+    pub const ONE: Self = Self(1000);
+}
+
+impl fmt::Display for Factor {
+    /// A decimal number: `1.1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 /// All price rows of one version.
 #[derive(Debug, Default)]
 pub struct PriceBook {
     version: String,
     rows: Vec<PriceRow>,
     providers: HashMap<String, Names>,
+    terms: HashMap<String, Terms>,
 }
 
 impl PriceBook {
@@ -164,7 +191,34 @@ impl PriceBook {
         for names in providers.values_mut() {
             names.globs.sort_by_key(|(glob, place)| (Reverse(glob.literal_chars()), *place));
         }
-        if problems.is_empty() { Ok(Self { version, rows, providers }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { version, rows, providers, terms: HashMap::new() }) } else { Err(problems) }
+    }
+
+    /// The same with terms for some providers.
+    #[must_use]
+    pub fn with_terms(self, terms: impl IntoIterator<Item = (String, Terms)>) -> Self {
+        Self { terms: terms.into_iter().collect(), ..self }
+    }
+
+    /// The row that prices an answer of that time, and what its prices are multiplied by. Where the provider's terms name another
+    /// provider, rows of its own go before that one's, as they stand.
+    pub fn find_with_terms(
+        &self,
+        provider: &str,
+        model_served: &str,
+        model_requested: &str,
+        at: Timestamp,
+    ) -> Option<(&PriceRow, Factor)> {
+        let terms = self.terms.get(provider);
+        let own = self.find(provider, model_served, model_requested, at);
+        match (terms, own) {
+            (None, own) => Some((own?, Factor::ONE)),
+            (Some(Terms { like: None, times }), own) => Some((own?, *times)),
+            (Some(Terms { like: Some(_), .. }), Some(own)) => Some((own, Factor::ONE)),
+            (Some(Terms { like: Some(like), times }), None) => {
+                Some((self.find(like, model_served, model_requested, at)?, *times))
+            }
+        }
     }
 
     /// The row that prices an answer of that time. In this order: the row that spells out the name of the model

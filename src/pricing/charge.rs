@@ -5,7 +5,7 @@
 //! largest amount and marked.
 
 use super::{
-    book::{PriceBook, PriceRow},
+    book::{Factor, PriceBook, PriceRow},
     class::{Class, input_tokens},
     variant::{Found, Layers},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub struct Charge {
     pub cost: Money,
     /// The price row's version; empty when the model has no price.
-    /// Behind `#` stand the row's variants that named a price that was used: `…/gpt-5.4#flex>272000`.
+    /// Behind `*` stands what its prices were multiplied by, behind `#` the row's variants that named a price that was used: `…/gpt-5.4#flex>272000`.
     pub price_version: String,
     /// Cost per class, in the order of the classes; only classes that were used.
     pub breakdown: Vec<(&'static str, Money)>,
@@ -31,21 +31,21 @@ pub struct Charge {
     pub saturated: bool,
 }
 
-/// Prices are pico-dollars and uses are counted in thousandths, so products are femto-dollars.
-const FEMTOS_PER_NANO: i128 = 1_000_000;
+/// Prices are pico-dollars, and uses and factors are counted in thousandths, so products are atto-dollars.
+const ATTOS_PER_NANO: i128 = 1_000_000_000;
 
 /// What one class came to, before rounding.
 struct Share<'a> {
     class: Class,
-    femtos: i128,
+    attos: i128,
     found: Found<'a>,
 }
 
 /// What a reading costs by the book: by the model that served, or else the one that was requested.
 pub fn charge(book: &PriceBook, reading: &Reading, provider: &str, model_requested: &str, at: Timestamp) -> Charge {
     let model_served = reading.model_served.as_deref().unwrap_or_default();
-    match book.find(provider, model_served, model_requested, at) {
-        Some(row) => charge_by_row(book, row, reading),
+    match book.find_with_terms(provider, model_served, model_requested, at) {
+        Some((row, factor)) => charge_by_row(book, row, factor, reading),
         None => Charge { unpriced: names(used(reading).map(|(class, _)| class)), ..Charge::default() },
     }
 }
@@ -55,14 +55,15 @@ fn used(reading: &Reading) -> impl Iterator<Item = (Class, i128)> + '_ {
     counted.filter(|(_, thousandths)| *thousandths > 0)
 }
 
-fn charge_by_row(book: &PriceBook, row: &PriceRow, reading: &Reading) -> Charge {
+fn charge_by_row(book: &PriceBook, row: &PriceRow, factor: Factor, reading: &Reading) -> Charge {
     let service_tier = reading.service_tier.as_deref().unwrap_or_default();
     let layers = Layers::choose(row, service_tier, input_tokens(reading));
     let (mut shares, mut unpriced) = (Vec::new(), Vec::new());
     for (class, thousandths) in used(reading) {
         match layers.price(class) {
             Some(found) => {
-                shares.push(Share { class, femtos: thousandths.saturating_mul(i128::from(found.0.0)), found });
+                let attos = thousandths.saturating_mul(i128::from(found.0.0)).saturating_mul(i128::from(factor.0));
+                shares.push(Share { class, attos, found });
             }
             None => unpriced.push(class),
         }
@@ -71,13 +72,13 @@ fn charge_by_row(book: &PriceBook, row: &PriceRow, reading: &Reading) -> Charge 
         return Charge { unpriced: names(unpriced), ..Charge::default() };
     }
     unpriced.retain(|class| !class.is_another_measure());
-    let total = shares.iter().fold(0_i128, |sum, share| sum.saturating_add(share.femtos));
+    let total = shares.iter().fold(0_i128, |sum, share| sum.saturating_add(share.attos));
     // Prices and counts are never negative, so half up is half away from zero.
-    let nanos = total.saturating_add(FEMTOS_PER_NANO / 2) / FEMTOS_PER_NANO;
+    let nanos = total.saturating_add(ATTOS_PER_NANO / 2) / ATTOS_PER_NANO;
     let (cost, saturated) = i64::try_from(nanos).map_or((i64::MAX, true), |nanos| (nanos, false));
     Charge {
         cost: Money::from_nanos(cost),
-        price_version: version_of(book, row, &layers, &shares),
+        price_version: version_of(book, row, factor, (&layers, &shares)),
         breakdown: break_down(&shares, cost),
         unpriced: names(unpriced),
         saturated,
@@ -88,8 +89,17 @@ fn names(classes: impl IntoIterator<Item = Class>) -> Vec<&'static str> {
     classes.into_iter().map(Class::name).collect()
 }
 
-fn version_of(book: &PriceBook, row: &PriceRow, layers: &Layers<'_>, shares: &[Share<'_>]) -> String {
+fn version_of(
+    book: &PriceBook,
+    row: &PriceRow,
+    factor: Factor,
+    (layers, shares): (&Layers<'_>, &[Share<'_>]),
+) -> String {
     let mut version = book.row_version(row);
+    if factor != Factor::ONE {
+        version.push('*');
+        version.push_str(&factor.to_string());
+    }
     let was_used =
         |variant: &&_| shares.iter().any(|share| share.found.1.is_some_and(|used| std::ptr::eq(used, *variant)));
     for (place, variant) in layers.variants().filter(was_used).enumerate() {
@@ -106,9 +116,9 @@ fn break_down(shares: &[Share<'_>], cost: i64) -> Vec<(&'static str, Money)> {
     let mut left = cost;
     let mut parts: Vec<(&'static str, i64, i128)> = Vec::with_capacity(shares.len());
     for share in shares {
-        let whole = i64::try_from(share.femtos / FEMTOS_PER_NANO).unwrap_or(i64::MAX).min(left);
+        let whole = i64::try_from(share.attos / ATTOS_PER_NANO).unwrap_or(i64::MAX).min(left);
         left = left.saturating_sub(whole);
-        parts.push((share.class.name(), whole, share.femtos % FEMTOS_PER_NANO));
+        parts.push((share.class.name(), whole, share.attos % ATTOS_PER_NANO));
     }
     let mut by_remainder: Vec<&mut (&'static str, i64, i128)> = parts.iter_mut().collect();
     by_remainder.sort_by_key(|part| std::cmp::Reverse(part.2));
@@ -124,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{
         metering::reading::{Tokens, Units},
-        pricing::book::{Pico, Prices, Variant},
+        pricing::book::{Pico, Prices, Terms, Variant},
     };
     use proptest::prelude::*;
 
@@ -269,6 +279,32 @@ mod tests {
             charge.breakdown.iter().map(|(_, money)| i128::from(money.nanos())).sum::<i128>(),
             i128::from(i64::MAX)
         );
+    }
+
+    #[test]
+    fn terms_multiply_exactly_and_the_version_says_so() {
+        let terms = |like: Option<&str>, times| Terms { like: like.map(str::to_owned), times: Factor(times) };
+        let mut own = row(Prices { input: Some(Pico(1_000_000)), ..Prices::default() }, Vec::new());
+        (own.provider, own.model) = ("regional".into(), "special".into());
+        let rows = vec![row(chat_prices(), Vec::new()), own];
+        let book = PriceBook::new("v1".into(), rows).unwrap().with_terms([
+            ("regional".to_owned(), terms(Some("openai"), 1100)),
+            ("openai".to_owned(), terms(None, 875)),
+            ("nobody".to_owned(), terms(Some("missing"), 1000)),
+        ]);
+        for (provider, model, cost, version) in [
+            ("regional", "m", "0.00275", "v1/openai/m*1.1"),
+            ("openai", "m", "0.0021875", "v1/openai/m*0.875"),
+            ("regional", "special", "0.001", "v1/regional/special"),
+            ("nobody", "m", "0", ""),
+        ] {
+            let charge = charge(&book, &tokens(1000, 0, 0), provider, model, Timestamp::from_millis(1));
+            assert_eq!(
+                (charge.cost.to_string().as_str(), charge.price_version.as_str()),
+                (cost, version),
+                "{provider}"
+            );
+        }
     }
 
     fn any_count() -> impl Strategy<Value = u64> {
