@@ -95,11 +95,7 @@ fn version_of(
     factor: Factor,
     (layers, shares): (&Layers<'_>, &[Share<'_>]),
 ) -> String {
-    let mut version = book.row_version(row);
-    if factor != Factor::ONE {
-        version.push('*');
-        version.push_str(&factor.to_string());
-    }
+    let mut version = book.version_by_terms(row, factor);
     let was_used =
         |variant: &&_| shares.iter().any(|share| share.found.1.is_some_and(|used| std::ptr::eq(used, *variant)));
     for (place, variant) in layers.variants().filter(was_used).enumerate() {
