@@ -3,8 +3,10 @@
 pub mod answer;
 pub mod decode;
 pub mod format;
+pub mod frames;
 pub mod json;
 pub mod meter;
+mod parts;
 pub mod reading;
 pub mod sse;
 pub mod text;
