@@ -10,6 +10,7 @@ use crate::{
     config::{env, settings::Settings},
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
+    metering::tokenizer,
     proxy::{
         drain::Places,
         gateway::Gateway,
@@ -68,6 +69,7 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     let logs = logs::start(&settings.log)?;
     let runtime = background()?;
     let tasks = Tasks::new();
+    let loading = thread::spawn(tokenizer::load);
     for (provider, missing) in &settings.disabled {
         tracing::warn!(provider, missing, "provider disabled: its credential is not set");
     }
@@ -79,6 +81,9 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     runtime.block_on(parts.operations(settings, Arc::clone(&draining), &tasks))?;
     // So that the first calls find their provider; bounded by the time of one look-up.
     let found = runtime.block_on(look_up(&gate));
+    if loading.join().is_err() {
+        tracing::error!("the tokenizer cannot be loaded: estimates will be rough");
+    }
     keep_fresh(&runtime, (gate, found), Arc::clone(&parts.keyring), &tasks);
     for address in &built.addresses {
         tracing::info!(surface = "callers", address = %address, "listening");

@@ -45,6 +45,37 @@ async fn official_sdks_work_as_they_are_and_their_calls_are_priced_exactly() {
     assert_eq!(cost("openai", "embeddings"), json!("0.0000001"));
 }
 
+#[tokio::test]
+async fn an_official_sdk_sees_the_same_chunks_whether_or_not_usage_is_asked_for_in_its_place() {
+    let gateway = Gateway::start(Options::default());
+    let calls = ["transparent", "inject"].map(|mode| {
+        let arguments = ["--usage-mode", mode].map(str::to_owned).to_vec();
+        let key = gateway.issue(&Grant { arguments, ..Grant::all("sdk-modes") });
+        let (base, secret) = (format!("http://{}", gateway.address()), key.secret);
+        tokio::task::spawn_blocking(move || {
+            Command::new(".venv/bin/python")
+                .args(["tests/clients/python/sdk_calls.py", &base, &secret, "--only", "openai.chat.stream"])
+                .output()
+                .expect("the test clients are missing: run `make setup`")
+        })
+    });
+    let mut said = Vec::new();
+    for call in calls {
+        let output = call.await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        said.push(serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    }
+    // the role, six pieces of text, the end
+    let seen = (&said[0]["chunks"], &said[0]["usage"], &said[0]["text"]);
+    assert_eq!(seen, (&json!(8), &Value::Null, &json!("Echo: count these five words please")), "{said:?}");
+    assert_eq!(said[1], said[0]);
+    let rows = gateway.rows().await;
+    let (asked, not_asked) = (rows.with("/usage_source", "provider"), rows.with("/usage_source", "estimated"));
+    assert_eq!((asked.count(), not_asked.count()), (1, 1), "{rows:?}");
+    let row = asked.iter().next().unwrap();
+    assert_eq!((&row["input_tokens"], &row["output_tokens"]), (&json!(5), &json!(6)), "{row}");
+}
+
 /// aimock, as `tests/clients/node/aimock.mjs` runs it. It ends with its standard input.
 struct Aimock {
     child: Child,

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use sociaro_gateway::{
     metering::{
         meter::{AnswerHead, AnswerMeter},
+        prompt::Prompt,
         reading::{Reading, Tokens, Units, UsageSource},
     },
     providers::{dialect::answer_meter, provider::Dialect},
@@ -112,7 +113,7 @@ impl Case {
         let meter = answer_meter(self.dialect, &self.endpoint, &head);
         let meter = if self.free { meter.free() } else { meter };
         match self.prompt_bytes {
-            Some(bytes) => meter.with_prompt_bytes(bytes),
+            Some(bytes) => meter.with_prompt(Prompt::of_size(bytes)),
             None => meter,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{
     entitlement::{Effect, Entitlement},
-    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope},
+    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, UsageMode},
     port::{Organization, Registry, RegistryError, StoreDown},
 };
 use crate::{
@@ -36,6 +36,7 @@ pub struct KeyOrder {
     pub scopes: Vec<Scope>,
     pub entitlements: Vec<Entitlement>,
     pub limits: KeyLimits,
+    pub usage_mode: UsageMode,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -122,6 +123,7 @@ pub async fn bootstrap(registry: &dyn Registry, now: Timestamp) -> Result<Option
         scopes: Scope::ALL.to_vec(),
         entitlements: vec![everything],
         limits: KeyLimits::default(),
+        usage_mode: UsageMode::default(),
         expires_at: None,
     };
     let issued = make(order, now)?;
@@ -148,6 +150,7 @@ fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
         scopes,
         entitlements: order.entitlements.into(),
         limits: order.limits,
+        usage_mode: order.usage_mode,
         created_at: now,
         expires_at: order.expires_at,
         revoked_at: None,
@@ -240,6 +243,7 @@ mod tests {
             scopes: vec![Scope::StatsRead, Scope::InferenceUse, Scope::StatsRead],
             entitlements: vec![rule("openai", "gpt-*")],
             limits: KeyLimits::default(),
+            usage_mode: UsageMode::default(),
             expires_at: None,
         }
     }

@@ -81,6 +81,35 @@ impl Scope {
     }
 }
 
+/// What is done where a caller's stream would report no usage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UsageMode {
+    /// Nothing: the request passes as it is, and its usage is estimated.
+    #[default]
+    Transparent,
+    /// The provider is asked for usage, and what that adds to its answer is taken out again.
+    Inject,
+}
+
+impl UsageMode {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Transparent, Self::Inject];
+
+    /// `transparent` or `inject`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transparent => "transparent",
+            Self::Inject => "inject",
+        }
+    }
+
+    /// Reads `transparent` or `inject`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// What a key's prefix tells people that it is for. Its scopes alone decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
@@ -230,6 +259,7 @@ pub struct KeyRecord {
     pub scopes: Vec<Scope>,
     pub entitlements: Entitlements,
     pub limits: KeyLimits,
+    pub usage_mode: UsageMode,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
@@ -397,6 +427,11 @@ mod tests {
             assert_eq!(Environment::parse(environment.as_str()), Some(environment));
             assert_eq!(serde_json::to_value(environment).unwrap(), environment.as_str());
         }
-        assert_eq!((Scope::parse("admin"), Environment::parse("prod")), (None, None));
+        for mode in UsageMode::ALL {
+            assert_eq!(UsageMode::parse(mode.as_str()), Some(mode));
+            assert_eq!(serde_json::to_value(mode).unwrap(), mode.as_str());
+        }
+        let unknown = (Scope::parse("admin"), Environment::parse("prod"), UsageMode::parse("on"));
+        assert_eq!(unknown, (None, None, None));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     entitlement::Entitlements,
-    key::{Environment, GatewayKey, KeyRecord, Scope, Status},
+    key::{Environment, GatewayKey, KeyRecord, Scope, Status, UsageMode},
     port::Organization,
 };
 use crate::{base::clock::Timestamp, limits::KeyLimits};
@@ -17,6 +17,7 @@ pub struct Me<'a> {
     scopes: &'a [Scope],
     entitlements: &'a Entitlements,
     limits: &'a KeyLimits,
+    usage_mode: UsageMode,
 }
 
 /// The key that asks, as it sees itself.
@@ -28,6 +29,7 @@ pub fn me(record: &KeyRecord) -> Me<'_> {
         scopes: &record.scopes,
         entitlements: &record.entitlements,
         limits: &record.limits,
+        usage_mode: record.usage_mode,
     }
 }
 
@@ -44,6 +46,7 @@ pub struct Listed<'a> {
     scopes: &'a [Scope],
     entitlements: &'a Entitlements,
     limits: &'a KeyLimits,
+    usage_mode: UsageMode,
     created_at: String,
     last_used_at: Option<String>,
     expires_at: Option<String>,
@@ -61,6 +64,7 @@ pub fn listed(record: &KeyRecord, now: Timestamp) -> Listed<'_> {
         scopes: &record.scopes,
         entitlements: &record.entitlements,
         limits: &record.limits,
+        usage_mode: record.usage_mode,
         created_at: record.created_at.to_rfc3339(),
         last_used_at: record.last_used_at.map(Timestamp::to_rfc3339),
         expires_at: record.expires_at.map(Timestamp::to_rfc3339),
@@ -79,6 +83,7 @@ pub struct Issued<'a> {
     scopes: &'a [Scope],
     entitlements: &'a Entitlements,
     limits: &'a KeyLimits,
+    usage_mode: UsageMode,
     created_at: String,
     expires_at: Option<String>,
 }
@@ -95,6 +100,7 @@ pub fn issued<'a>(key: &'a GatewayKey, record: &'a KeyRecord) -> Issued<'a> {
         scopes: &record.scopes,
         entitlements: &record.entitlements,
         limits: &record.limits,
+        usage_mode: record.usage_mode,
         created_at: record.created_at.to_rfc3339(),
         expires_at: record.expires_at.map(Timestamp::to_rfc3339),
     }
@@ -150,6 +156,7 @@ mod tests {
             }]
             .into(),
             limits: KeyLimits { requests_per_second: Some(5), ..KeyLimits::default() },
+            usage_mode: UsageMode::Inject,
             created_at: Timestamp::from_millis(0),
             expires_at: Some(Timestamp::from_millis(60_000)),
             revoked_at: None,
@@ -168,6 +175,7 @@ mod tests {
                 "scopes": ["inference:use", "stats:read"],
                 "entitlements": [{"provider": "openai", "model_pattern": "gpt-*", "effect": "allow"}],
                 "limits": {"requests_per_second": 5},
+                "usage_mode": "inject",
             })
         );
     }

@@ -9,7 +9,7 @@ use crate::{
     auth::{
         entitlement::{Effect, Entitlement},
         issue::{self, Issued, KeyOrder},
-        key::{Environment, KeyKind, KeyRecord, Scope},
+        key::{Environment, KeyKind, KeyRecord, Scope, UsageMode},
         port::{Organization, Page, Registry, Revocation},
         view,
     },
@@ -65,6 +65,10 @@ pub struct Issue {
     /// What its prefix says: `proxy` makes `gw_…`, `security` makes `sk-gw_…`
     #[arg(long, value_enum, default_value_t = Kind::Proxy)]
     kind: Kind,
+    /// Where a streamed chat would report no usage: `transparent` estimates it, `inject` asks the provider for it and
+    /// takes what that adds out of the answer again
+    #[arg(long, value_name = "transparent|inject", default_value = "transparent", value_parser = usage_mode)]
+    usage_mode: UsageMode,
     /// A name for people
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -136,6 +140,7 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
             burst: asked.burst,
             concurrent_requests: asked.concurrency,
         },
+        usage_mode: asked.usage_mode,
         expires_at: asked.expires.map(|end| match end {
             Expiry::At(end) => end,
             Expiry::InMillis(span) => now.plus_millis(span),
@@ -183,10 +188,11 @@ async fn list_keys(list: List, registry: &dyn Registry, out: &mut dyn Write) -> 
             key.status(now).as_str().to_owned(),
             key.expires_at.map_or_else(|| "never".into(), Timestamp::to_rfc3339),
             scope_names(key),
+            key.usage_mode.as_str().to_owned(),
             key.name.clone().unwrap_or_default(),
         ]
     });
-    let heads = ["ID", "ORGANIZATION", "PREFIX", "STATUS", "EXPIRES", "SCOPES", "NAME"];
+    let heads = ["ID", "ORGANIZATION", "PREFIX", "STATUS", "EXPIRES", "SCOPES", "USAGE", "NAME"];
     print_table(&heads, &rows.collect::<Vec<_>>(), out)
 }
 
@@ -224,6 +230,10 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 fn environment(text: &str) -> Result<Environment, String> {
     Environment::parse(text).ok_or_else(|| "must be live or test".into())
+}
+
+fn usage_mode(text: &str) -> Result<UsageMode, String> {
+    UsageMode::parse(text).ok_or_else(|| "must be transparent or inject".into())
 }
 
 /// Cut at the first colon: models may have some, providers have none.
@@ -307,7 +317,7 @@ mod tests {
 
     const ISSUE: &str = "issue --org acme --scope inference:use --scope stats:read --allow openai:gpt-* \
                          --allow ollama:llama3:8b --deny openai:gpt-5 --rps 5 --burst 10 --concurrency 3 \
-                         --environment test --kind security --name ci";
+                         --environment test --kind security --usage-mode inject --name ci";
 
     #[tokio::test]
     async fn an_issued_key_is_stored_as_asked_and_its_text_stands_once_in_the_output() {
@@ -333,6 +343,7 @@ mod tests {
                     {"provider": "openai", "model_pattern": "gpt-5", "effect": "deny"},
                 ],
                 "limits": {"requests_per_second": 5, "burst": 10, "concurrent_requests": 3},
+                "usage_mode": "inject",
             })
         );
         let life = record.expires_at.unwrap().millis() - record.created_at.millis();
@@ -358,7 +369,10 @@ mod tests {
         let list: Value = serde_json::from_str(&list).unwrap();
         assert_eq!(list.as_array().unwrap().len(), 1);
         assert_eq!((&list[0]["id"], &list[0]["status"]), (&made["api_key_id"], &json!("active")));
-        assert!(program.run("list").await.unwrap().contains("ci\n"));
+        assert_eq!(list[0]["usage_mode"], "inject");
+        let all = program.json("list").await;
+        assert!(all.as_array().unwrap().iter().any(|key| key["usage_mode"] == "transparent"), "{all}");
+        assert!(program.run("list").await.unwrap().contains("inject       ci\n"));
     }
 
     #[tokio::test]
@@ -390,6 +404,7 @@ mod tests {
             ("issue --org acme --scope stats:read --expires soon", 2),
             ("issue --org acme --scope stats:read --environment prod", 2),
             ("issue --org acme --scope stats:read --kind other", 2),
+            ("issue --org acme --scope stats:read --usage-mode on", 2),
             ("revoke", 2),
         ];
         for (arguments, status) in cases {

@@ -19,3 +19,5 @@ pub mod route;
 pub mod settings;
 pub mod settle;
 pub mod target;
+pub mod usage_filter;
+pub mod usage_request;

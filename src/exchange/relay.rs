@@ -4,6 +4,7 @@ use crate::{
     base::clock::{self, Instant},
     metering::{
         meter::{AnswerHead, AnswerMeter},
+        prompt::Prompt,
         reading::Reading,
     },
     providers::{
@@ -11,6 +12,7 @@ use crate::{
         provider::{Dialect, Endpoint, EndpointKind},
     },
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use std::sync::LazyLock;
 
@@ -68,10 +70,21 @@ impl Answer {
                 EndpointKind::Listing => None,
                 EndpointKind::Free => Some(meter(endpoint).free()),
                 EndpointKind::Inference => {
-                    Some(meter(endpoint).with_prompt_bytes(sent.bytes).with_characters(sent.characters))
+                    let prompt = Prompt::of_size(sent.bytes);
+                    Some(meter(endpoint).with_prompt(prompt).with_characters(sent.characters))
                 }
             }),
         }
+    }
+
+    /// What was asked for, for a better estimate than from the size of the request's body alone.
+    #[must_use]
+    pub fn with_request(mut self, model: Option<&str>, body: Option<Bytes>) -> Self {
+        if let Some(body) = body {
+            let prompt = Prompt::of_body(model.unwrap_or_default(), body);
+            self.meter = self.meter.map(|meter| meter.with_prompt(prompt));
+        }
+        self
     }
 
     /// Sees one chunk of the answer's body.

@@ -4,17 +4,22 @@ use super::{
     format::{self, Actions, AnswerFormat, Figures, Meaning, Text},
     json::{Raw, Sink, Take},
     parts::{self, Parts},
+    prompt::Prompt,
     reading::{Part, Reading, Tokens, UsageSource},
     sse::Name,
-    text::{Characters, Counter, prompt_tokens_estimated},
+    text::{Counter, Kept, WRITTEN_BYTES_MAX},
+    tokenizer::Tokenizer,
 };
 use serde_json::{Map, Number, Value};
 use std::iter;
 
 /// The longest id, model or tier that is kept; a longer one is taken for none.
 const NAME_BYTES_MAX: usize = 256;
-/// Figures of more weight than this are not gathered over events: the newest alone count.
-const WEIGHT_MAX: usize = 2048;
+/// Figures of more weight than this are not gathered over events: the newest alone count. An event's own, if they are
+/// heavier, are none that a provider means.
+const WEIGHT_MAX: usize = 384;
+/// What a figure takes in memory, with its name and its share of the map.
+const WEIGHT_BYTES: usize = 100;
 
 /// What stands in the open event, or in the document.
 #[derive(Debug, Default)]
@@ -31,7 +36,7 @@ struct Event {
 }
 
 /// Everything gathered so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Answer {
     event: Event,
     // names as they stand in the answer, escapes unresolved
@@ -41,8 +46,8 @@ pub struct Answer {
     tier: Vec<u8>,
     figures: Option<Gathered>,
     parts: Parts,
-    text: Characters,
-    thought: Characters,
+    text: Kept,
+    thought: Kept,
     searches_new: u64,
     searches_all: u64,
     images: u64,
@@ -50,6 +55,29 @@ pub struct Answer {
     is_ended: bool,
     is_finished: bool,
     is_failed: bool,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            event: Event::default(),
+            id: Vec::new(),
+            model: Vec::new(),
+            aside_model: Vec::new(),
+            tier: Vec::new(),
+            figures: None,
+            parts: Parts::default(),
+            text: Kept::up_to(WRITTEN_BYTES_MAX),
+            thought: Kept::up_to(WRITTEN_BYTES_MAX),
+            searches_new: 0,
+            searches_all: 0,
+            images: 0,
+            millis: 0,
+            is_ended: false,
+            is_finished: false,
+            is_failed: false,
+        }
+    }
 }
 
 /// Figures of all events so far, since the last part ended.
@@ -74,7 +102,7 @@ pub enum Standing {
 
 /// What the meter knows about an answer besides its content.
 #[derive(Debug, Clone, Copy)]
-pub struct Outcome {
+pub struct Outcome<'a> {
     pub standing: Standing,
     /// It is a stream of events: where no figures come, an estimate is made.
     pub is_stream: bool,
@@ -82,7 +110,7 @@ pub struct Outcome {
     pub is_whole: bool,
     /// It can be said whether its end came.
     pub is_readable: bool,
-    pub prompt_bytes: Option<u64>,
+    pub prompt: &'a Prompt,
     /// The characters that were to be spoken.
     pub characters: Option<u64>,
 }
@@ -91,7 +119,7 @@ impl Sink for Answer {
     fn value(&mut self, take: Take, raw: Raw<'_>) {
         match (take, raw) {
             (Take::Usage, Raw::Other(raw)) => self.event.take_figures(raw),
-            (Take::AsideUsage, Raw::Other(raw)) => self.event.aside_figures = serde_json::from_slice(raw).ok(),
+            (Take::AsideUsage, Raw::Other(raw)) => self.event.aside_figures = figures_of(raw),
             (Take::Error, raw) => {
                 self.event.is_error |= !matches!(raw, Raw::Other(b"null" | b"false") | Raw::String(b""));
             }
@@ -117,8 +145,8 @@ impl Sink for Answer {
 
     fn text(&mut self, take: Take, part: &[u8]) {
         match take {
-            Take::Text => self.event.text.read(part),
-            Take::Thought => self.event.thought.read(part),
+            Take::Text => self.event.text.read(part, &mut self.text),
+            Take::Thought => self.event.thought.read(part, &mut self.thought),
             _ => {}
         }
     }
@@ -135,7 +163,7 @@ impl Sink for Answer {
 
 impl Event {
     fn take_figures(&mut self, raw: &[u8]) {
-        if let Ok(Value::Object(newest)) = serde_json::from_slice(raw) {
+        if let Some(newest) = figures_of(raw) {
             match &mut self.figures {
                 Some(figures) => replace(figures, newest),
                 None => self.figures = Some(newest),
@@ -154,11 +182,14 @@ impl Answer {
         self.is_failed |= meaning.is_failure | std::mem::take(&mut self.event.is_error);
         let (text, thought) = (self.event.text.take(), self.event.thought.take());
         match meaning.text {
-            Text::AsWanted => self.text.add(text),
-            Text::Thought => self.thought.add(text),
-            Text::Nothing => {}
+            Text::AsWanted => self.text.settle(text),
+            Text::Thought => {
+                self.text.give_up(Some(&mut self.thought));
+                self.thought.settle(text);
+            }
+            Text::Nothing => self.text.give_up(None),
         }
-        self.thought.add(thought);
+        self.thought.settle(thought);
         let searches = std::mem::take(&mut self.event.searches);
         match meaning.actions {
             Actions::Repeated => {}
@@ -231,7 +262,7 @@ impl Answer {
     }
 
     /// What the answer used. Can be asked more than once.
-    pub fn reading(&self, format: &dyn AnswerFormat, outcome: &Outcome) -> Reading {
+    pub fn reading(&self, format: &dyn AnswerFormat, outcome: &Outcome<'_>) -> Reading {
         let is_complete = outcome.is_whole || self.is_ended || self.is_finished && format.ends_with_finish();
         let is_cut = outcome.is_readable && !is_complete && !self.is_finished;
         let mut reading = Reading {
@@ -253,10 +284,10 @@ impl Answer {
             reading.units.characters = characters;
             reading.source = UsageSource::Estimated;
         } else if outcome.is_stream {
-            reading.tokens.input = outcome.prompt_bytes.map_or(0, prompt_tokens_estimated);
+            reading.tokens.input = outcome.prompt.tokens(self.tokenizer(outcome.prompt));
         }
         if outcome.is_stream && !is_reported {
-            self.estimate_output(&mut reading);
+            self.estimate_output(&mut reading, self.tokenizer(outcome.prompt));
         }
         self.count_units(&mut reading, is_told);
         reading
@@ -308,8 +339,16 @@ impl Answer {
         self.figures.as_ref().map(|gathered| &gathered.figures)
     }
 
-    fn estimate_output(&self, reading: &mut Reading) {
-        let (text, thought) = (self.text.tokens_estimated(), self.thought.tokens_estimated());
+    /// That of the model that answered, or else of the one that was asked for.
+    fn tokenizer(&self, prompt: &Prompt) -> Tokenizer {
+        match resolve(&self.model).as_deref().map(Tokenizer::of) {
+            Some(Tokenizer::Other) | None => Tokenizer::of(prompt.model()),
+            Some(served) => served,
+        }
+    }
+
+    fn estimate_output(&self, reading: &mut Reading, tokenizer: Tokenizer) {
+        let (text, thought) = (self.text.tokens(tokenizer), self.thought.tokens(tokenizer));
         let has_failed_at_once = self.is_failed && text + thought == 0 && reading.source == UsageSource::None;
         if has_failed_at_once {
             reading.tokens = Tokens::default();
@@ -323,11 +362,26 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// How much memory it holds beside its own size.
+    pub fn bytes_held(&self) -> usize {
+        let names = [&self.id, &self.model, &self.aside_model, &self.tier].map(Vec::capacity).iter().sum::<usize>();
+        let figures = [self.figures(), self.event.figures.as_ref(), self.event.aside_figures.as_ref()];
+        let figures = figures.into_iter().flatten().map(weight).sum::<usize>() * WEIGHT_BYTES;
+        names + figures + self.parts.bytes_held() + self.text.bytes_held() + self.thought.bytes_held()
+    }
+}
+
 fn keep(name: &mut Vec<u8>, newest: &[u8]) {
     if !newest.is_empty() && newest.len() <= NAME_BYTES_MAX && name != newest {
         name.clear();
         name.extend_from_slice(newest);
     }
+}
+
+/// Figures, unless they are more than a provider means.
+fn figures_of(raw: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(raw).ok().filter(|figures| weight(figures) <= WEIGHT_MAX)
 }
 
 /// A string between its quotes, as the text that it means; `None` when it is empty or no text.
@@ -363,7 +417,7 @@ fn part_of(tokens: Tokens, model: Option<String>) -> Part {
     Part { model, tokens, input_largest: tokens.input_all(), ..Part::default() }
 }
 
-/// How much memory figures take, in units of about a hundred bytes.
+/// How much memory figures take, in units of `WEIGHT_BYTES`.
 fn weight(figures: &Map<String, Value>) -> usize {
     figures.values().map(|value| 1 + weight_of(value)).sum()
 }

@@ -49,6 +49,8 @@ pub enum Take {
     Text,
     /// Text that a model thought: its characters are counted.
     Thought,
+    /// An object or array whose whole text is counted as it stands.
+    Raw,
 }
 
 /// A member that is wanted, or on the way to one. Arrays are transparent: a node is about each element.
@@ -168,6 +170,11 @@ impl Scanner {
         self.at == At::Token && self.depth == 0
     }
 
+    /// How much memory it holds beside its own size.
+    pub fn bytes_held(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Forgets an unfinished text and starts afresh.
     pub fn restart(&mut self) {
         self.depth = 0;
@@ -242,7 +249,8 @@ impl Scanner {
         self.expect = Expect::Punctuation;
         let take = node.and_then(|node| node.take);
         if let (Some(node), Some(frame)) = (node, self.frames.get_mut(self.depth))
-            && (!node.inside.is_empty() || !is_object && take.is_some_and(|take| take != Take::Error))
+            && (!node.inside.is_empty()
+                || !is_object && take.is_some_and(|take| !matches!(take, Take::Error | Take::Raw)))
         {
             *frame = Frame { node, is_object };
             self.depth += 1;
@@ -252,7 +260,8 @@ impl Scanner {
         if take == Some(Take::Error) {
             sink.value(Take::Error, Raw::Other(b"{}"));
         }
-        self.at = At::Container(take.filter(|take| matches!(take, Take::Usage | Take::AsideUsage)));
+        let is_followed = |take: &Take| matches!(take, Take::Usage | Take::AsideUsage | Take::Raw);
+        self.at = At::Container(take.filter(is_followed));
         false
     }
 
@@ -329,6 +338,12 @@ impl Scanner {
         let (part, rest) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or_default();
         match take {
             None => {}
+            Some(Take::Raw) => {
+                sink.text(Take::Raw, part);
+                if end.is_some() {
+                    sink.text_end(Take::Raw);
+                }
+            }
             Some(take) if end.is_some() => self.hand_on(part, |raw| sink.value(take, Raw::Other(raw))),
             Some(_) => self.hold(part),
         }

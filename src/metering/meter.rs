@@ -11,6 +11,7 @@ use super::{
     format::AnswerFormat,
     frames::{self, Frames},
     json::Scanner,
+    prompt::Prompt,
     reading::{Reading, UsageSource},
     sse::{Piece, Splitter},
 };
@@ -35,7 +36,7 @@ pub struct AnswerMeter {
     wire: Wire,
     body: Body,
     standing: Standing,
-    prompt_bytes: Option<u64>,
+    prompt: Prompt,
     characters: Option<u64>,
 }
 
@@ -62,7 +63,7 @@ impl AnswerMeter {
             wire: Wire::of(decoders, Wire::Coded),
             body: Body::new(format, Declared::of(head.content_type.unwrap_or_default())),
             standing: if head.status < 400 { Standing::Billed } else { Standing::Failed },
-            prompt_bytes: None,
+            prompt: Prompt::default(),
             characters: None,
         }
     }
@@ -74,15 +75,15 @@ impl AnswerMeter {
             wire: Wire::of(frames, Wire::Frames),
             body: Body { shape: Shape::Messages, ..Body::new(format, Declared::Unsure) },
             standing: Standing::Billed,
-            prompt_bytes: None,
+            prompt: Prompt::default(),
             characters: None,
         }
     }
 
-    /// The size of the JSON request body, for an estimate where the provider reports nothing.
+    /// The request, for an estimate where the provider reports nothing.
     #[must_use]
-    pub fn with_prompt_bytes(mut self, bytes: u64) -> Self {
-        self.prompt_bytes = Some(bytes);
+    pub fn with_prompt(mut self, prompt: Prompt) -> Self {
+        self.prompt = prompt;
         self
     }
 
@@ -120,6 +121,11 @@ impl AnswerMeter {
         }
     }
 
+    /// How much memory it holds, but for what decoders need; the request's body is held for forwarding anyway.
+    pub fn bytes_held(&self) -> usize {
+        size_of::<Self>() + self.body.scanner.bytes_held() + self.body.answer.bytes_held()
+    }
+
     /// What the answer used. To be asked once no more will come, for whatever reason; asking again changes nothing.
     pub fn finish(&mut self) -> Reading {
         let is_first = self.body.finish();
@@ -128,7 +134,7 @@ impl AnswerMeter {
             is_stream: self.body.is_stream(),
             is_whole: self.body.is_whole(),
             is_readable: !matches!(self.wire, Wire::Unreadable) && self.body.is_readable(),
-            prompt_bytes: self.prompt_bytes,
+            prompt: &self.prompt,
             characters: self.characters,
         };
         let reading = self.body.answer.reading(self.body.format, &outcome);

@@ -7,6 +7,8 @@ pub mod frames;
 pub mod json;
 pub mod meter;
 mod parts;
+pub mod prompt;
 pub mod reading;
 pub mod sse;
 pub mod text;
+pub mod tokenizer;

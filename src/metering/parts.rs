@@ -7,7 +7,9 @@ use super::reading::{Part, Tokens, Units};
 /// Context tiers begin at multiples of this many tokens: two inputs within one step are priced alike.
 const INPUT_STEP: u64 = 4000;
 /// More sums than this are not held apart.
-const PARTS_MAX: usize = 128;
+const PARTS_MAX: usize = 64;
+/// A longer name is none.
+const NAME_BYTES_MAX: usize = 256;
 
 /// The parts so far.
 #[derive(Debug, Default)]
@@ -18,8 +20,18 @@ pub(super) struct Parts {
     pub(super) is_late: bool,
 }
 
+impl Parts {
+    /// How much memory they hold.
+    pub(super) fn bytes_held(&self) -> usize {
+        let names = |part: &Part| [&part.model, &part.service_tier].into_iter().flatten().map(String::capacity).sum();
+        self.over.capacity() * size_of::<Part>() + self.over.iter().map(names).sum::<usize>()
+    }
+}
+
 /// Adds a part to the sum of those that are priced like it.
 pub(super) fn add(parts: &mut Vec<Part>, part: Part) {
+    let short = |name: Option<String>| name.filter(|name| name.len() <= NAME_BYTES_MAX);
+    let part = Part { model: short(part.model), service_tier: short(part.service_tier), ..part };
     let is_full = parts.len() >= PARTS_MAX;
     let place = parts.iter().position(|sum| are_priced_alike(sum, &part));
     let place = place.or(is_full.then_some(PARTS_MAX - 1));

@@ -139,6 +139,19 @@ impl Carried {
         self.held.is_some()
     }
 
+    /// Puts another body in place of the one that is held, if it is held whole and there is something to change about it.
+    /// Gives the new one's size.
+    pub(super) fn change(&mut self, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<usize> {
+        let held = self.held.as_mut().filter(|_| self.whole)?;
+        *held = Bytes::from(change(held)?);
+        Some(held.len())
+    }
+
+    /// What is held, if it is a document that can be read as it stands.
+    pub(super) fn document(&self) -> Option<Bytes> {
+        self.held.clone().filter(|_| self.only_space_follows)
+    }
+
     /// Whether another try could send the same body.
     pub(super) fn may_send_again(&self, session: &mut Session) -> bool {
         match &self.held {

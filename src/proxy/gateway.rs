@@ -6,8 +6,10 @@ use super::{
     downstream,
     drain::Places,
     fault, head_time, own, peer,
+    usage_mode::AskedUsage,
 };
 use crate::{
+    auth::key::UsageMode,
     base::clock,
     exchange::{
         admit::{Gate, Identified, Routed, asked},
@@ -58,6 +60,8 @@ pub struct Gateway {
 pub struct Passage {
     pub(super) exchange: Exchange,
     pub(super) carried: Carried,
+    /// The provider was asked for usage on the caller's behalf.
+    asked_usage: Option<AskedUsage>,
     /// A refusal on its way to `fail_to_proxy`.
     pub(super) refusal: Option<Refusal>,
 }
@@ -90,7 +94,7 @@ impl ProxyHttp for Gateway {
 
     fn new_ctx(&self) -> Box<Passage> {
         let exchange = Exchange::begin(Arc::clone(&self.settlement));
-        Box::new(Passage { exchange, carried: Carried::default(), refusal: None })
+        Box::new(Passage { exchange, carried: Carried::default(), asked_usage: None, refusal: None })
     }
 
     /// No modules: bodies pass as they are.
@@ -155,7 +159,8 @@ impl ProxyHttp for Gateway {
         passage: &mut Box<Passage>,
     ) -> Result<()> {
         passage.carried.begin_try(session.get_retry_buffer().is_some());
-        peer::rewrite(request, &passage.exchange, passage.carried.is_held())
+        peer::rewrite(request, &passage.exchange, passage.carried.is_held())?;
+        passage.asked_usage.as_ref().map_or(Ok(()), |asked| asked.rewrite(request))
     }
 
     async fn request_body_filter(
@@ -195,15 +200,19 @@ impl ProxyHttp for Gateway {
         }
         let Ok(routed) = passage.routed() else { return Ok(()) };
         answer_head::blot_out(&routed.route.credential, response)?;
-        let characters = passage.exchange.asked.as_ref().and_then(|asked| asked.characters);
-        let sent = Sent { bytes: passage.exchange.bytes_in, characters };
+        let asked = passage.exchange.asked.as_ref();
+        let sent = Sent { bytes: passage.exchange.bytes_in, characters: asked.and_then(|asked| asked.characters) };
         let (dialect, endpoint) = (routed.route.provider.dialect, routed.endpoint.as_deref());
         let answer = Answer::begin(dialect, endpoint, status, &response.headers, sent);
-        passage.exchange.answer = Some(answer);
+        let model = asked.and_then(|asked| asked.model.as_deref());
+        passage.exchange.answer = Some(answer.with_request(model, passage.carried.document()));
         passage.exchange.status = status;
         if status != 101 {
             answer_head::strip_hop(response);
             answer_head::fit_framing(session, response);
+        }
+        if let Some(asked) = &mut passage.asked_usage {
+            asked.begin_answer(response);
         }
         response.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())
     }
@@ -212,11 +221,15 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         passage: &mut Box<Passage>,
     ) -> Result<Option<Duration>> {
-        if let (Some(answer), Some(chunk)) = (&mut passage.exchange.answer, body) {
+        let Some(answer) = &mut passage.exchange.answer else { return Ok(None) };
+        if let Some(chunk) = body {
             answer.relayed(chunk);
+        }
+        if let Some(asked) = &mut passage.asked_usage {
+            asked.edit(body, end, &mut answer.bytes_out);
         }
         Ok(None)
     }
@@ -317,7 +330,11 @@ impl Gateway {
         let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings).await?;
         passage.exchange.bytes_in = bytes_in;
         let asked = passage.exchange.asked.insert(asked(routed, ask));
+        let mode = identified.key.usage_mode;
         passage.exchange.admission = Some(self.gate.admit(routed, identified, asked)?);
+        if mode == UsageMode::Inject {
+            passage.asked_usage = AskedUsage::ask(routed, &session.req_header().headers, &mut passage.carried);
+        }
         Ok(())
     }
 

@@ -11,3 +11,4 @@ pub mod own;
 mod peer;
 pub mod server;
 pub mod settings;
+mod usage_mode;

@@ -74,7 +74,7 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
 }
 
 /// Gives a header another value, where it stands and under the name as the caller wrote it.
-fn replace(request: &mut RequestHeader, name: &HeaderName, value: HeaderValue) -> Result<()> {
+pub(super) fn replace(request: &mut RequestHeader, name: &HeaderName, value: HeaderValue) -> Result<()> {
     let is_it = |written: &&[u8]| written.eq_ignore_ascii_case(name.as_str().as_bytes());
     let written = request.case_header_iter().map(|(written, _)| written.as_slice()).find(is_it);
     let written = written.map(Bytes::copy_from_slice);

@@ -3,7 +3,7 @@
 use crate::{
     auth::{
         entitlement::Entitlement,
-        key::{Environment, KeyRecord},
+        key::{Environment, KeyRecord, UsageMode},
         port::{Organization, StoreDown},
     },
     base::{
@@ -39,6 +39,7 @@ pub(super) struct KeyRow {
     scopes: String,
     entitlements: String,
     limits: String,
+    usage_mode: String,
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
@@ -50,6 +51,7 @@ impl TryFrom<KeyRow> for KeyRecord {
 
     fn try_from(row: KeyRow) -> Result<Self, StoreDown> {
         let environment = Environment::parse(&row.environment).ok_or_else(|| unreadable(&row.id, "environment"))?;
+        let usage_mode = UsageMode::parse(&row.usage_mode).ok_or_else(|| unreadable(&row.id, "usage_mode"))?;
         let entitlements: Vec<Entitlement> = json(&row.id, "entitlements", &row.entitlements)?;
         Ok(Self {
             organization_id: OrganizationId::new(row.organization_id),
@@ -60,6 +62,7 @@ impl TryFrom<KeyRow> for KeyRecord {
             scopes: json(&row.id, "scopes", &row.scopes)?,
             entitlements: entitlements.into(),
             limits: json(&row.id, "limits", &row.limits)?,
+            usage_mode,
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: row.expires_at.map(Timestamp::from_millis),
             revoked_at: row.revoked_at.map(Timestamp::from_millis),

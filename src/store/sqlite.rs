@@ -301,8 +301,8 @@ async fn insert_organization(
 async fn insert_key(connection: &mut SqliteConnection, hash: &KeyHash, key: &KeyRecord) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO keys (id, organization_id, hash, key_prefix, environment, name, scopes, entitlements, limits,
-                           created_at, expires_at, revoked_at, last_used_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           usage_mode, created_at, expires_at, revoked_at, last_used_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(key.id.as_str())
     .bind(key.organization_id.as_str())
@@ -313,6 +313,7 @@ async fn insert_key(connection: &mut SqliteConnection, hash: &KeyHash, key: &Key
     .bind(to_json(&key.scopes)?)
     .bind(to_json(&key.entitlements)?)
     .bind(to_json(&key.limits)?)
+    .bind(key.usage_mode.as_str())
     .bind(key.created_at.millis())
     .bind(key.expires_at.map(Timestamp::millis))
     .bind(key.revoked_at.map(Timestamp::millis))

@@ -19,11 +19,24 @@ async fn a_key_learns_all_of_what_it_is_and_may_do() {
         Grant { organization: "own-me".to_owned(), scopes, allow, deny, arguments }
     };
     let rule = |provider: &str, pattern: &str, effect: &str| json!({"provider": provider, "model_pattern": pattern, "effect": effect});
-    let limits = ["--rps", "7", "--burst", "9", "--concurrency", "3", "--name", "ci", "--expires", "30d"];
+    let limits = [
+        "--rps",
+        "7",
+        "--burst",
+        "9",
+        "--concurrency",
+        "3",
+        "--name",
+        "ci",
+        "--expires",
+        "30d",
+        "--usage-mode",
+        "inject",
+    ];
     let cases = [
         (
             grant(&["inference:use"], &[], &[], &[]),
-            json!({"environment": "live", "scopes": ["inference:use"], "entitlements": [], "limits": {}}),
+            json!({"environment": "live", "scopes": ["inference:use"], "entitlements": [], "limits": {}, "usage_mode": "transparent"}),
         ),
         (
             grant(&["stats:read", "keys:manage"], &["openai:gpt-5.?", "*:o3"], &["google:*"], &limits),
@@ -32,6 +45,7 @@ async fn a_key_learns_all_of_what_it_is_and_may_do() {
                 "scopes": ["stats:read", "keys:manage"],
                 "entitlements": [rule("openai", "gpt-5.?", "allow"), rule("*", "o3", "allow"), rule("google", "*", "deny")],
                 "limits": {"requests_per_second": 7, "burst": 9, "concurrent_requests": 3},
+                "usage_mode": "inject",
             }),
         ),
         (
@@ -41,6 +55,7 @@ async fn a_key_learns_all_of_what_it_is_and_may_do() {
                 "scopes": ["prompt:use"],
                 "entitlements": [rule("*", "*", "allow")],
                 "limits": {},
+                "usage_mode": "transparent",
             }),
         ),
     ];

@@ -16,6 +16,7 @@ mod request_bodies;
 mod request_heads;
 mod streams;
 mod targets;
+mod usage_mode;
 
 #[test]
 fn each_test_that_the_documentation_names_is_here() {

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     auth::{
         entitlement::Entitlements,
-        key::{Environment, KeyKind, Scope},
+        key::{Environment, KeyKind, Scope, UsageMode},
     },
     base::ids::OrganizationId,
     limits::KeyLimits,
@@ -98,6 +98,7 @@ impl Bench {
             scopes: vec![Scope::InferenceUse],
             entitlements: Entitlements::default(),
             limits: KeyLimits::default(),
+            usage_mode: UsageMode::default(),
             created_at: NOW,
             expires_at: None,
             revoked_at: None,

@@ -49,6 +49,11 @@ pub fn answer_format(dialect: Dialect, endpoint: &str) -> &'static dyn AnswerFor
     }
 }
 
+/// Whether requests to this endpoint may ask for usage in their streams (`stream_options`).
+pub fn may_ask_for_usage(endpoint: &str) -> bool {
+    matches!(endpoint, "chat.completions" | "completions")
+}
+
 /// Names of endpoints that speak `OpenAI`'s protocol under a provider of another dialect.
 const OPENAI_ENDPOINTS: &[&str] =
     &["chat.completions", "completions", "embeddings", "images.generations", "responses", "responses.get"];

@@ -6,7 +6,7 @@ use crate::{
         self,
         entitlement::{Effect, Entitlement},
         issue::{self, Issued, KeyOrder},
-        key::{Environment, GatewayKey, KeyKind, Scope},
+        key::{Environment, GatewayKey, KeyKind, Scope, UsageMode},
         keyring::{Keyring, Unidentified},
     },
     base::{clock, tasks::Tasks},
@@ -35,6 +35,7 @@ async fn issue_key(store: &SqliteStore, organization: &Organization) -> Issued {
         scopes: vec![Scope::PromptUse, Scope::StatsRead],
         entitlements: vec![rule],
         limits: KeyLimits { requests_per_second: Some(5), burst: Some(9), concurrent_requests: None },
+        usage_mode: UsageMode::Inject,
         expires_at: Some(NOW.plus_millis(1_000)),
     };
     issue::issue(store, order, NOW).await.unwrap()

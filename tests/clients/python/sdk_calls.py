@@ -55,11 +55,11 @@ def openai_calls(client: openai.OpenAI, model: str) -> dict[str, Callable[[], di
         return read(answer.model, answer.choices[0].message.content, answer.usage)
 
     def chat_stream(**options: Any) -> dict[str, Any]:
-        text, usage, served = "", None, None
+        text, usage, served, chunks = "", None, None, 0
         for chunk in client.chat.completions.create(model=model, messages=messages, stream=True, **options):
-            served, usage = chunk.model, chunk.usage or usage
+            served, usage, chunks = chunk.model, chunk.usage or usage, chunks + 1
             text += "".join(choice.delta.content or "" for choice in chunk.choices)
-        return read(served, text, usage)
+        return read(served, text, usage) | {"chunks": chunks}
 
     def embeddings() -> dict[str, Any]:
         answer = client.embeddings.create(model="text-embedding-3-small", input=PROMPT)
