@@ -1,5 +1,5 @@
 //! How good estimates are: texts of six kinds as answers that report no usage. Their exact counts are those of other
-//! implementations: `tiktoken-rs` 0.12 for OpenAI's tokenizers, `tiktoken` 3.1 (crates.io) for those of Qwen 2, DeepSeek 3,
+//! implementations: `tiktoken-rs` 0.12 for `OpenAI`'s tokenizers, `tiktoken` 3.1 (crates.io) for those of Qwen 2, DeepSeek 3,
 //! Llama 3 and Mistral 3.
 #![cfg(test)]
 
@@ -17,7 +17,7 @@ use sociaro_gateway::{
 /// A text, and how many tokens it is.
 struct Text {
     name: &'static str,
-    text: &'static str,
+    content: &'static str,
     o200k: u64,
     cl100k: u64,
     /// Models without a tokenizer of ours, and what one of their family makes of it.
@@ -27,42 +27,42 @@ struct Text {
 const TEXTS: &[Text] = &[
     Text {
         name: "english",
-        text: include_str!("fixtures/texts/english.txt"),
+        content: include_str!("fixtures/texts/english.txt"),
         o200k: 279,
         cl100k: 284,
         others: [("qwen3-max", 284), ("deepseek-v4-pro", 281), ("llama-3.3-70b", 283), ("mistral-large-latest", 284)],
     },
     Text {
         name: "german",
-        text: include_str!("fixtures/texts/german.txt"),
+        content: include_str!("fixtures/texts/german.txt"),
         o200k: 295,
         cl100k: 370,
         others: [("qwen3-max", 366), ("deepseek-v4-pro", 358), ("llama-3.3-70b", 370), ("mistral-large-latest", 304)],
     },
     Text {
         name: "russian",
-        text: include_str!("fixtures/texts/russian.txt"),
+        content: include_str!("fixtures/texts/russian.txt"),
         o200k: 328,
         cl100k: 537,
         others: [("qwen3-max", 419), ("deepseek-v4-pro", 391), ("llama-3.3-70b", 370), ("mistral-large-latest", 363)],
     },
     Text {
         name: "chinese",
-        text: include_str!("fixtures/texts/chinese.txt"),
+        content: include_str!("fixtures/texts/chinese.txt"),
         o200k: 325,
         cl100k: 476,
         others: [("qwen3-max", 266), ("deepseek-v4-pro", 246), ("llama-3.3-70b", 330), ("mistral-large-latest", 360)],
     },
     Text {
         name: "code",
-        text: include_str!("fixtures/texts/code.txt"),
+        content: include_str!("fixtures/texts/code.txt"),
         o200k: 474,
         cl100k: 466,
         others: [("qwen3-max", 472), ("deepseek-v4-pro", 522), ("llama-3.3-70b", 466), ("mistral-large-latest", 517)],
     },
     Text {
         name: "json",
-        text: include_str!("fixtures/texts/json.txt"),
+        content: include_str!("fixtures/texts/json.txt"),
         o200k: 580,
         cl100k: 582,
         others: [("qwen3-max", 677), ("deepseek-v4-pro", 597), ("llama-3.3-70b", 582), ("mistral-large-latest", 691)],
@@ -98,17 +98,17 @@ fn off(estimated: u64, exact: u64) -> u64 {
 
 #[test]
 fn a_stream_of_a_model_whose_tokenizer_is_known_is_counted_exactly() {
-    for Text { name, text, o200k, cl100k, .. } in TEXTS {
-        assert_eq!(streamed("gpt-5.4-2026-03-05", text), *o200k, "{name}");
-        assert_eq!(streamed("gpt-4-turbo", text), *cl100k, "{name}");
+    for Text { name, content, o200k, cl100k, .. } in TEXTS {
+        assert_eq!(streamed("gpt-5.4-2026-03-05", content), *o200k, "{name}");
+        assert_eq!(streamed("gpt-4-turbo", content), *cl100k, "{name}");
     }
 }
 
 #[test]
 fn a_stream_of_any_other_model_is_within_fifteen_in_a_hundred() {
-    for Text { name, text, others, .. } in TEXTS {
+    for Text { name, content, others, .. } in TEXTS {
         for (model, exact) in others {
-            let estimated = streamed(model, text);
+            let estimated = streamed(model, content);
             assert!(off(estimated, *exact) <= 150, "{name} {model}: {estimated} for {exact}");
         }
     }
@@ -116,9 +116,9 @@ fn a_stream_of_any_other_model_is_within_fifteen_in_a_hundred() {
 
 #[test]
 fn a_prompt_is_counted_wherever_it_stands_in_the_body() {
-    for Text { name, text, o200k, cl100k, .. } in TEXTS {
+    for Text { name, content, o200k, cl100k, .. } in TEXTS {
         for (model, exact) in [("gpt-5.4", *o200k), ("gpt-4", *cl100k)] {
-            let messages = json!([{"role": "user", "content": [{"type": "text", "text": text}]}]);
+            let messages = json!([{"role": "user", "content": [{"type": "text", "text": content}]}]);
             let body = json!({"model": model, "stream": true, "messages": messages}).to_string();
             let prompt = Prompt::of_body(model, body.into_bytes().into());
             assert_eq!(prompt.tokens(Tokenizer::of(model)), exact + 7, "{name} {model}");
@@ -146,7 +146,8 @@ fn a_meter_holds_no_more_than_its_bound_whatever_comes_for_however_long() {
     let mut meter = meter();
     let mut most = 0;
     for round in 0..100 {
-        let stream: String = events.iter().map(|event| format!("event: {long}\ndata: {event}\n\n")).collect();
+        let stream =
+            events.iter().map(|event| format!("event: {long}\ndata: {event}\n\n")).collect::<Vec<_>>().concat();
         for chunk in stream.as_bytes().chunks(1000 + round * 100) {
             meter.read(chunk);
             most = most.max(meter.bytes_held());
@@ -158,14 +159,14 @@ fn a_meter_holds_no_more_than_its_bound_whatever_comes_for_however_long() {
 /// What is too long to be counted whole is sampled; beyond what is kept, it is scaled.
 #[test]
 fn long_texts_are_estimated_within_two_in_a_hundred() {
-    for Text { name, text, o200k, .. } in TEXTS {
+    for Text { name, content, o200k, .. } in TEXTS {
         for times in [5, 15, 100] {
-            let (long, exact) = (text.repeat(times), o200k * times as u64);
+            let (long, exact) = (content.repeat(times), o200k * times as u64);
             let estimated = streamed("gpt-5.4", &long);
             assert!(off(estimated, exact) <= 20, "{name} × {times}: {estimated} for {exact}");
         }
     }
-    let mixed: String = TEXTS.iter().map(|text| text.text).collect();
+    let mixed: String = TEXTS.iter().map(|text| text.content).collect();
     let exact: u64 = TEXTS.iter().map(|text| text.o200k).sum();
     for times in [1, 3] {
         let estimated = streamed("gpt-5.4", &mixed.repeat(times));

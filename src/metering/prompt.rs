@@ -1,7 +1,7 @@
 //! How many tokens a request's prompt probably is, read from the JSON body that is held for forwarding anyway.
 //!
 //! Counted are the texts of messages, system prompts, tool calls and tools, whatever dialect they are in, and what
-//! OpenAI documents for each message around its text. Not counted are images, audio and files.
+//! `OpenAI` documents for each message around its text. Not counted are images, audio and files.
 
 use super::{
     json::{Node, Raw, Scanner, Sink, Take},
@@ -177,7 +177,7 @@ mod tests {
         Tokenizer::O200k.count(text.as_bytes()).unwrap()
     }
 
-    /// The example of OpenAI's own guide to counting, and what its API counted.
+    /// The example of `OpenAI`'s own guide to counting, and what its API counted.
     #[test]
     fn a_chat_is_counted_as_openai_counts_it() {
         let messages = json!([
