@@ -131,7 +131,7 @@ const HELD_BYTES_MAX: usize = 256 * 1024;
 
 #[test]
 fn a_meter_holds_no_more_than_its_bound_whatever_comes_for_however_long() {
-    let figures = |from: usize| (from..from + 600).map(|n| format!(r#""f{n}":{n}"#)).collect::<Vec<_>>().join(",");
+    let figures = |from: usize| (from..from + 370).map(|n| format!(r#""f{n}":{n}"#)).collect::<Vec<_>>().join(",");
     let long = "x".repeat(5_000);
     let events = [
         json!({"id": long, "model": long, "choices": [{"delta": {"content": long}}]}).to_string(),
@@ -145,9 +145,13 @@ fn a_meter_holds_no_more_than_its_bound_whatever_comes_for_however_long() {
     ];
     let mut meter = meter();
     let mut most = 0;
-    for round in 0..100 {
+    for round in 0..100_usize {
         let stream =
             events.iter().map(|event| format!("event: {long}\ndata: {event}\n\n")).collect::<Vec<_>>().concat();
+        // an image of its own price: a part that is kept apart
+        let (model, tier) = (format!("{round:0256}"), format!("{round:0250}"));
+        let image = json!({"type": "image_generation.completed", "model": model, "service_tier": tier, "usage": {"input_tokens": round * 4000 + 1, "output_tokens": 1}});
+        let stream = format!("{stream}data: {image}\n\n");
         for chunk in stream.as_bytes().chunks(1000 + round * 100) {
             meter.read(chunk);
             most = most.max(meter.bytes_held());
