@@ -3,7 +3,8 @@
 use crate::{
     base::clock::{self, Instant},
     metering::{
-        meter::{AnswerHead, AnswerMeter},
+        beside::{Beside, Finished},
+        meter::AnswerHead,
         reading::Reading,
     },
     providers::{
@@ -11,6 +12,7 @@ use crate::{
         provider::{Dialect, Endpoint, EndpointKind},
     },
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use std::sync::LazyLock;
 
@@ -29,7 +31,7 @@ pub struct Answer {
     pub bytes_out: u64,
     pub first_byte: Option<Instant>,
     pub provider_request_id: String,
-    meter: Option<AnswerMeter>,
+    meter: Option<Beside>,
 }
 
 impl Answer {
@@ -58,18 +60,20 @@ impl Answer {
             bytes_out: 0,
             first_byte: None,
             provider_request_id,
-            meter: endpoint.and_then(|endpoint| match endpoint.kind {
-                EndpointKind::Listing => None,
-                EndpointKind::Free => Some(answer_meter(dialect, endpoint.name.as_str(), &head).free()),
-                EndpointKind::Inference => {
-                    Some(answer_meter(dialect, endpoint.name.as_str(), &head).with_prompt_bytes(bytes_in))
-                }
-            }),
+            meter: endpoint
+                .and_then(|endpoint| match endpoint.kind {
+                    EndpointKind::Listing => None,
+                    EndpointKind::Free => Some(answer_meter(dialect, endpoint.name.as_str(), &head).free()),
+                    EndpointKind::Inference => {
+                        Some(answer_meter(dialect, endpoint.name.as_str(), &head).with_prompt_bytes(bytes_in))
+                    }
+                })
+                .map(Beside::new),
         }
     }
 
     /// Sees one chunk of the answer's body.
-    pub fn relayed(&mut self, chunk: &[u8]) {
+    pub fn relayed(&mut self, chunk: &Bytes) {
         if chunk.is_empty() {
             return;
         }
@@ -82,8 +86,8 @@ impl Answer {
         }
     }
 
-    /// What the answer used, as far as it was seen.
-    pub fn finish(&mut self) -> Reading {
-        self.meter.as_mut().map(AnswerMeter::finish).unwrap_or_default()
+    /// What the answer used, as far as it was seen; never waits.
+    pub fn finish(&mut self) -> Finished {
+        self.meter.as_mut().map_or_else(|| Finished::Read(Reading::default()), Beside::finish)
     }
 }

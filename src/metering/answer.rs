@@ -11,8 +11,10 @@ use serde_json::{Map, Number, Value};
 
 /// The longest id, model or tier that is kept; a longer one is taken for none.
 const NAME_BYTES_MAX: usize = 256;
-/// Figures of more weight than this are not gathered over events: the newest alone count.
-const WEIGHT_MAX: usize = 2048;
+/// Figures of more weight than this, in units of about a hundred bytes, are not gathered over events: the newest alone count.
+const WEIGHT_MAX: usize = 1024;
+/// Figures with more members and items than this are none. A usage of two dozen passes over the context has fewer.
+const VALUES_MAX: usize = 320;
 
 /// What stands in the open event, or in the document.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub struct Answer {
     model: Vec<u8>,
     tier: Vec<u8>,
     figures: Option<Gathered>,
+    /// What all figures weigh at most, those of the open event among them.
+    weight: usize,
     text: Characters,
     thought: Characters,
     searches_new: u64,
@@ -72,13 +76,15 @@ pub struct Outcome {
     pub is_whole: bool,
     /// It can be said whether its end came.
     pub is_readable: bool,
+    /// A part of it could not be read.
+    pub is_lost: bool,
     pub prompt_bytes: Option<u64>,
 }
 
 impl Sink for Answer {
     fn value(&mut self, take: Take, raw: Raw<'_>) {
         match (take, raw) {
-            (Take::Usage, Raw::Other(raw)) => self.event.take_figures(raw),
+            (Take::Usage, Raw::Other(raw)) => self.take_figures(raw),
             (Take::Error, raw) => {
                 self.event.is_error |= !matches!(raw, Raw::Other(b"null" | b"false") | Raw::String(b""));
             }
@@ -115,18 +121,32 @@ impl Sink for Answer {
     }
 }
 
-impl Event {
+impl Answer {
     fn take_figures(&mut self, raw: &[u8]) {
-        if let Ok(Value::Object(newest)) = serde_json::from_slice(raw) {
-            match &mut self.figures {
-                Some(figures) => replace(figures, newest),
-                None => self.figures = Some(newest),
+        // each member and item stands behind one of these, so that little is made of what is too much
+        if raw.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > VALUES_MAX {
+            return;
+        }
+        let Ok(Value::Object(newest)) = serde_json::from_slice(raw) else { return };
+        let newest_weight = weight(&newest);
+        if newest_weight > WEIGHT_MAX {
+            return;
+        }
+        self.weight += newest_weight;
+        if self.weight > WEIGHT_MAX {
+            let gathered = self.figures.as_ref().map_or(0, |gathered| weight(&gathered.figures));
+            self.weight = gathered + self.event.figures.as_ref().map_or(0, weight) + newest_weight;
+            // with a quarter to spare, so that they are not weighed at every event
+            if self.weight > WEIGHT_MAX / 4 * 3 {
+                (self.figures, self.event.figures, self.weight) = (None, None, newest_weight);
             }
         }
+        match &mut self.event.figures {
+            Some(figures) => replace(figures, newest),
+            None => self.event.figures = Some(newest),
+        }
     }
-}
 
-impl Answer {
     /// The open event is whole: what stood in it counts as the format says. `name` is the event's own, if it has one.
     pub fn end_event(&mut self, format: &dyn AnswerFormat, name: &[u8]) {
         let kind = self.event.kind.as_bytes();
@@ -147,9 +167,7 @@ impl Answer {
             Actions::New => self.searches_new += searches,
             Actions::All => self.searches_all = self.searches_all.max(searches),
         }
-        if let Some(newest) = self.event.figures.take() {
-            self.gather(meaning, newest);
-        }
+        self.gather(meaning);
     }
 
     /// The stream said that it is over (`[DONE]`).
@@ -157,7 +175,8 @@ impl Answer {
         self.is_ended = true;
     }
 
-    fn gather(&mut self, meaning: Meaning, newest: Map<String, Value>) {
+    fn gather(&mut self, meaning: Meaning) {
+        let Some(newest) = self.event.figures.take() else { return };
         let is_preliminary = meaning.figures == Figures::Preliminary;
         let Some(gathered) = &mut self.figures else {
             self.figures = Some(Gathered { figures: newest, is_preliminary });
@@ -194,11 +213,15 @@ impl Answer {
             reading.service_tier = used.tier.or(reading.service_tier);
         } else if self.images > 0 {
             reading.source = UsageSource::Provider;
-        } else if outcome.is_stream {
+        } else if outcome.is_stream || outcome.is_lost {
             reading.tokens.input = outcome.prompt_bytes.map_or(0, prompt_tokens_estimated);
         }
-        if outcome.is_stream && !is_reported {
+        if (outcome.is_stream || outcome.is_lost) && !is_reported {
             self.estimate_output(&mut reading);
+        }
+        if outcome.is_lost && !is_complete && reading.source == UsageSource::Provider {
+            // the provider may have told more than was read
+            reading.source = UsageSource::Estimated;
         }
         reading.units.images = reading.units.images.max(self.images);
         reading.units.searches = reading.units.searches.max(self.searches_new).max(self.searches_all);
@@ -253,10 +276,6 @@ fn resolve(raw: &[u8]) -> Option<String> {
 
 /// The last value that is not null counts, for each figure by itself.
 fn replace(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
-    if weight(figures) + weight(&newest) > WEIGHT_MAX {
-        *figures = newest;
-        return;
-    }
     for (name, value) in newest {
         match (figures.get_mut(&name), value) {
             (_, Value::Null) => {}
@@ -271,9 +290,6 @@ fn replace(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
 
 /// Adds figure to figure; what is no number is replaced.
 fn add(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
-    if weight(figures) + weight(&newest) > WEIGHT_MAX {
-        return;
-    }
     for (name, value) in newest {
         match (figures.get_mut(&name), value) {
             (_, Value::Null) => {}
@@ -295,9 +311,10 @@ fn plus(one: &Number, two: &Number) -> Number {
     }
 }
 
-/// How much memory figures take, in units of about a hundred bytes.
+/// How much memory figures take, in units of about a hundred bytes. A map's entries are kept in nodes of five and more.
 fn weight(figures: &Map<String, Value>) -> usize {
-    figures.values().map(|value| 1 + weight_of(value)).sum()
+    let entries: usize = figures.iter().map(|(name, value)| 1 + name.len() / 64 + weight_of(value)).sum();
+    figures.len().div_ceil(5) * 6 + entries
 }
 
 fn weight_of(value: &Value) -> usize {
@@ -334,11 +351,31 @@ mod tests {
 
     #[test]
     fn figures_do_not_grow_without_bound() {
-        let mut figures = Map::new();
+        let mut answer = Answer::default();
+        let held =
+            |answer: &Answer| answer.figures().map_or(0, weight) + answer.event.figures.as_ref().map_or(0, weight);
         for n in 0..10_000 {
-            replace(&mut figures, map(&format!(r#"{{"k{n}":{{"a":{n},"b":"{}"}}}}"#, "x".repeat(100))));
-            assert!(weight(&figures) <= WEIGHT_MAX);
+            answer.take_figures(format!(r#"{{"k{n}":{{"a":{n},"b":"{}"}}}}"#, "x".repeat(100)).as_bytes());
+            assert!(held(&answer) <= answer.weight && answer.weight <= WEIGHT_MAX);
+            if n % 3 == 0 {
+                answer.gather(Meaning::default());
+            }
         }
+        let many = format!("{{{}\"z\":0}}", "\"k\":0,".repeat(VALUES_MAX));
+        let before = held(&answer);
+        answer.take_figures(many.as_bytes());
+        assert_eq!(held(&answer), before, "too many values are no figures");
+    }
+
+    #[test]
+    fn the_same_figures_again_and_again_are_kept() {
+        let mut answer = Answer::default();
+        answer.take_figures(br#"{"first":1}"#);
+        for n in 0..10_000 {
+            answer.take_figures(format!(r#"{{"n":{n},"o":{{"m":{n}}}}}"#).as_bytes());
+            answer.gather(Meaning::default());
+        }
+        assert_eq!(answer.figures(), Some(&map(r#"{"first":1,"n":9999,"o":{"m":9999}}"#)));
     }
 
     #[test]

@@ -378,10 +378,10 @@ impl Scanner {
             return;
         }
         self.hold(part);
+        let held = std::mem::take(&mut self.held);
         if !self.too_long {
-            receive(&self.held);
+            receive(&held);
         }
-        self.held.clear();
         self.too_long = false;
     }
 }

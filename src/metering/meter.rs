@@ -7,7 +7,7 @@
 
 use super::{
     answer::{Answer, Outcome, Standing},
-    decode::{DecodeError, Decoders},
+    decode::{DecodeError, Decoders, Progress},
     format::AnswerFormat,
     json::Scanner,
     reading::{Reading, UsageSource},
@@ -68,15 +68,35 @@ impl AnswerMeter {
 
     /// Reads the next chunk of the body.
     pub fn read(&mut self, chunk: &[u8]) {
-        let Some(decoders) = &mut self.decoders else { return };
-        if decoders.is_identity() {
-            self.body.read(chunk);
-            return;
-        }
+        self.read_some(chunk, u64::MAX);
+    }
+
+    /// Reads of the next chunk what makes about `decoded_max` bytes, where it is encoded. When it is not done, the rest of
+    /// the chunk is to be read next, even if that is empty.
+    pub fn read_some(&mut self, chunk: &[u8], decoded_max: u64) -> Progress {
+        let whole = Progress { used: chunk.len(), is_done: true };
+        let Some(decoders) = &mut self.decoders else { return whole };
         let body = &mut self.body;
-        if let Err(error) = decoders.read(chunk, &mut |decoded| body.read(decoded)) {
+        if decoders.count() == 0 {
+            body.read(chunk);
+            return whole;
+        }
+        decoders.read(chunk, decoded_max, &mut |decoded| body.read(decoded)).unwrap_or_else(|error| {
             count_unreadable(error);
             self.decoders = None;
+            whole
+        })
+    }
+
+    /// In how many codings the answer is.
+    pub fn codings(&self) -> usize {
+        self.decoders.as_ref().map_or(0, Decoders::count)
+    }
+
+    /// What comes from now on is lost, because it could not be read in time.
+    pub fn give_up(&mut self) {
+        if self.decoders.take().is_some() {
+            METRICS.answers_unreadable_total.with_label_values(&["slow"]).inc();
         }
     }
 
@@ -88,6 +108,7 @@ impl AnswerMeter {
             is_stream: self.body.is_stream(),
             is_whole: self.body.is_whole(),
             is_readable: self.decoders.is_some() && self.body.is_readable(),
+            is_lost: self.decoders.is_none(),
             prompt_bytes: self.prompt_bytes,
         };
         let reading = self.body.answer.reading(self.body.format, &outcome);
@@ -107,6 +128,7 @@ fn count_unreadable(error: DecodeError) {
         DecodeError::Unknown => "coding",
         DecodeError::Damaged => "damaged",
         DecodeError::TooMuch => "size",
+        DecodeError::Memory => "memory",
     };
     METRICS.answers_unreadable_total.with_label_values(&[why]).inc();
 }

@@ -1,6 +1,7 @@
 //! What was used: meters read a provider's answer beside the relay and give a reading.
 
 pub mod answer;
+pub mod beside;
 pub mod decode;
 pub mod format;
 pub mod json;
@@ -8,3 +9,4 @@ pub mod meter;
 pub mod reading;
 pub mod sse;
 pub mod text;
+mod window;
