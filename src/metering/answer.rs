@@ -66,6 +66,17 @@ pub enum Standing {
     Billed,
 }
 
+/// What of an answer could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All that came, and an end would have been seen.
+    Clear,
+    /// It is nothing that has an end to be seen.
+    Opaque,
+    /// Not all that came.
+    Lost,
+}
+
 /// What the meter knows about an answer besides its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
@@ -74,10 +85,7 @@ pub struct Outcome {
     pub is_stream: bool,
     /// It is whole, for a document.
     pub is_whole: bool,
-    /// It can be said whether its end came.
-    pub is_readable: bool,
-    /// A part of it could not be read.
-    pub is_lost: bool,
+    pub sight: Sight,
     pub prompt_bytes: Option<u64>,
 }
 
@@ -192,7 +200,7 @@ impl Answer {
     /// What the answer used. Can be asked more than once.
     pub fn reading(&self, format: &dyn AnswerFormat, outcome: &Outcome) -> Reading {
         let is_complete = outcome.is_whole || self.is_ended || self.is_finished && format.ends_with_finish();
-        let is_cut = outcome.is_readable && !is_complete && !self.is_finished;
+        let is_cut = outcome.sight == Sight::Clear && !is_complete && !self.is_finished;
         let mut reading = Reading {
             model_served: resolve(&self.model),
             service_tier: resolve(&self.tier),
@@ -204,6 +212,7 @@ impl Answer {
         if outcome.standing != Standing::Billed {
             return reading;
         }
+        let is_lost = outcome.sight == Sight::Lost;
         let used = self.figures().and_then(|figures| format.used(figures));
         let is_reported = used.as_ref().is_some_and(|used| !self.is_preliminary(used, is_cut));
         if let Some(used) = used {
@@ -213,13 +222,13 @@ impl Answer {
             reading.service_tier = used.tier.or(reading.service_tier);
         } else if self.images > 0 {
             reading.source = UsageSource::Provider;
-        } else if outcome.is_stream || outcome.is_lost {
+        } else if outcome.is_stream || is_lost {
             reading.tokens.input = outcome.prompt_bytes.map_or(0, prompt_tokens_estimated);
         }
-        if (outcome.is_stream || outcome.is_lost) && !is_reported {
+        if (outcome.is_stream || is_lost) && !is_reported {
             self.estimate_output(&mut reading);
         }
-        if outcome.is_lost && !is_complete && reading.source == UsageSource::Provider {
+        if is_lost && !is_complete && reading.source == UsageSource::Provider {
             // the provider may have told more than was read
             reading.source = UsageSource::Estimated;
         }

@@ -45,7 +45,7 @@ pub struct Beside(State);
 
 #[derive(Debug)]
 enum State {
-    AtOnce(AnswerMeter),
+    AtOnce(Box<AnswerMeter>),
     Apart(Arc<Lane>),
     Over,
 }
@@ -64,6 +64,7 @@ impl Beside {
     /// Begins to read.
     pub fn new(meter: AnswerMeter) -> Self {
         // several codings multiply what they make of little
+        let meter = Box::new(meter);
         let is_light = meter.codings() <= 1 && SLOWED.get().is_none();
         Self(if is_light { State::AtOnce(meter) } else { State::Apart(Lane::new(meter)) })
     }
@@ -72,8 +73,9 @@ impl Beside {
     pub fn read(&mut self, chunk: &Bytes) {
         match &mut self.0 {
             State::AtOnce(meter) => {
-                if let Some(rest) = read_at_once(meter, chunk) {
-                    self.move_apart(rest);
+                let left = read_at_once(meter, chunk);
+                if left != Left::Nothing {
+                    self.move_apart(left);
                 }
             }
             State::Apart(lane) => lane.push(chunk.clone()),
@@ -81,10 +83,10 @@ impl Beside {
         }
     }
 
-    fn move_apart(&mut self, rest: Option<Bytes>) {
+    fn move_apart(&mut self, left: Left) {
         if let State::AtOnce(meter) = std::mem::replace(&mut self.0, State::Over) {
             let lane = Lane::new(meter);
-            if let Some(rest) = rest {
+            if let Left::Chunk(rest) = left {
                 lane.push(rest);
             }
             self.0 = State::Apart(lane);
@@ -104,18 +106,28 @@ impl Beside {
     }
 }
 
-/// `Some` when this meter is to be moved apart, with what is left to read, if anything is.
-fn read_at_once(meter: &mut AnswerMeter, chunk: &Bytes) -> Option<Option<Bytes>> {
+/// What is left once a chunk was read at once.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// It took too long, so that the next one is not read at once.
+    Time,
+    /// This part of it, even if it is empty.
+    Chunk(Bytes),
+}
+
+fn read_at_once(meter: &mut AnswerMeter, chunk: &Bytes) -> Left {
     let most = if meter.codings() == 0 { PLAIN_BYTES_MAX } else { CODED_BYTES_MAX };
     if chunk.len() > most {
-        return Some(Some(chunk.clone()));
+        return Left::Chunk(chunk.clone());
     }
     let begun = clock::instant();
     let Progress { used, is_done } = meter.read_some(chunk, DECODED_BYTES_MAX);
     if !is_done {
-        return Some(Some(chunk.slice(used.min(chunk.len())..)));
+        return Left::Chunk(chunk.slice(used.min(chunk.len())..));
     }
-    (clock::instant().saturating_duration_since(begun) > AT_ONCE_MAX).then_some(None)
+    let took = clock::instant().saturating_duration_since(begun);
+    if took > AT_ONCE_MAX { Left::Time } else { Left::Nothing }
 }
 
 impl Later {
@@ -133,7 +145,7 @@ struct Waiting {
     chunks: VecDeque<Bytes>,
     bytes: usize,
     /// Absent while a thread reads with it, and after the end.
-    meter: Option<AnswerMeter>,
+    meter: Option<Box<AnswerMeter>>,
     /// It stands in the readers' queue, or one of them is at it.
     is_busy: bool,
     /// A chunk was lost, so that what comes after it cannot be read.
@@ -148,7 +160,7 @@ impl fmt::Debug for Lane {
 }
 
 impl Lane {
-    fn new(meter: AnswerMeter) -> Arc<Self> {
+    fn new(meter: Box<AnswerMeter>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Waiting { meter: Some(meter), ..Waiting::default() })))
     }
 
@@ -171,7 +183,7 @@ impl Lane {
     }
 
     /// The meter, when it has read all that came.
-    fn take_idle(&self) -> Option<AnswerMeter> {
+    fn take_idle(&self) -> Option<Box<AnswerMeter>> {
         let mut waiting = self.0.lock();
         if waiting.is_busy { None } else { waiting.meter.take() }
     }

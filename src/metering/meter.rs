@@ -6,7 +6,7 @@
 //! size of the answer or of an event.
 
 use super::{
-    answer::{Answer, Outcome, Standing},
+    answer::{Answer, Outcome, Sight, Standing},
     decode::{DecodeError, Decoders, Progress},
     format::AnswerFormat,
     json::Scanner,
@@ -107,8 +107,11 @@ impl AnswerMeter {
             standing: self.standing,
             is_stream: self.body.is_stream(),
             is_whole: self.body.is_whole(),
-            is_readable: self.decoders.is_some() && self.body.is_readable(),
-            is_lost: self.decoders.is_none(),
+            sight: match &self.decoders {
+                None => Sight::Lost,
+                Some(_) if self.body.is_readable() => Sight::Clear,
+                Some(_) => Sight::Opaque,
+            },
             prompt_bytes: self.prompt_bytes,
         };
         let reading = self.body.answer.reading(self.body.format, &outcome);
