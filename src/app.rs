@@ -307,6 +307,7 @@ fn run_until_drained(built: Built, draining: &Arc<AtomicBool>) {
         thread::sleep(DRAIN_POLL);
     }
     if let Ok(lost @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
+        METRICS.usage_events_total.inc_by(lost);
         METRICS.usage_events_lost_total.inc_by(lost);
         tracing::error!(lost, "usage events were lost: their answers were not metered in time");
     }

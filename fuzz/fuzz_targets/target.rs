@@ -7,7 +7,8 @@ use sociaro_gateway::exchange::target::{QueryEdit, Target};
 fuzz_target!(|raw: &[u8]| {
     let Ok(target) = Target::parse(raw) else { return };
     let query = target.query().map_or(String::new(), |query| format!("?{query}"));
-    let path = if target.path() == "/" && !raw[1..].contains(&b'/') { "" } else { target.path() };
+    let is_bare = raw[1..].split(|byte| *byte == b'?').next().is_some_and(|path| !path.contains(&b'/'));
+    let path = if is_bare { "" } else { target.path() };
     assert_eq!(format!("/{}{path}{query}", target.provider()).as_bytes(), raw, "nothing is lost or changed");
     let out = target.upstream_path("", &QueryEdit::default());
     assert_eq!(out, format!("{}{query}", target.path()));

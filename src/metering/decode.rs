@@ -545,6 +545,23 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_windows_are_held_once_and_shared_only_as_far_as_they_are_filled() {
+        let noise: Vec<u8> = (0..5u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect();
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(ZSTD_WINDOW_LOG_MAX).unwrap();
+        encoder.write_all(&noise).unwrap();
+        let encoded = encoder.finish().unwrap();
+        let mut decoders = Decoders::new("zstd").unwrap();
+        let largest = (1 << ZSTD_WINDOW_LOG_MAX) + (1 << 20);
+        for chunk in encoded.chunks(64 << 10) {
+            decoders.read(chunk, u64::MAX, &mut |_| {}).unwrap();
+            assert!(decoders.stages[0].held() < largest && decoders.window.bytes() <= decoders.decoded_bytes);
+        }
+        assert!(decoders.stages[0].held() > 1 << ZSTD_WINDOW_LOG_MAX, "the window is counted");
+        assert_eq!(decoders.window.bytes(), decoders.stages[0].held() - HELD_BYTES_FREE);
+    }
+
+    #[test]
     fn a_zstd_window_too_large_for_http_is_refused() {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(27).unwrap();

@@ -30,6 +30,11 @@ impl WindowShare {
         }
         taken.is_ok()
     }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Drop for WindowShare {
