@@ -1,5 +1,5 @@
 //! Any bytes in any list of codings: decoding neither panics nor hangs nor makes more than it may, and is the same however
-//! the bytes are cut and however little is asked for at once. And what was encoded comes out again.
+//! the bytes are cut and however little is asked for at once. And what was encoded comes out again, or is damaged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -50,8 +50,19 @@ fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let [coding, width, bytes @ ..] = input else { return };
+    let [coding, width, at, flip, bytes @ ..] = input else { return };
     let (coding, width) = (CODINGS[usize::from(*coding) % CODINGS.len()], usize::from(*width).max(1));
+    check(coding, bytes, width);
+    let mut encoded = coding.split(", ").fold(bytes.to_vec(), |bytes, one| encode(one, &bytes));
+    let (decoded, outcome) = decode(coding, &encoded, width, 1000);
+    assert!(outcome.is_err() || decoded == bytes, "{coding} does not undo itself");
+    let at = usize::from(*at) * encoded.len() / 256;
+    encoded[at] ^= flip;
+    check(coding, &encoded, width);
+});
+
+/// However they are cut, the bytes are decoded alike.
+fn check(coding: &str, bytes: &[u8], width: usize) {
     let (whole, outcome) = decode(coding, bytes, bytes.len().max(1), u64::MAX);
     assert!(whole.len() <= most(bytes.len()), "{coding}: {} of {}", whole.len(), bytes.len());
     let (cut, of_cut) = decode(coding, bytes, width, 1000);
@@ -62,7 +73,4 @@ fuzz_target!(|input: &[u8]| {
     if outcome == Err(DecodeError::Damaged) {
         assert!(of_cut.is_err(), "{coding} in {width}: damaged only when whole");
     }
-    let encoded = coding.split(", ").fold(bytes.to_vec(), |bytes, one| encode(one, &bytes));
-    let (decoded, outcome) = decode(coding, &encoded, width, 1000);
-    assert!(outcome.is_err() || decoded == bytes, "{coding} does not undo itself");
-});
+}
