@@ -38,6 +38,7 @@ fn provider(slots: u8) -> Provider {
         endpoints: Vec::new(),
         timeouts: Timeouts::default(),
         strip_attribution: false,
+        drain: None,
     }
 }
 
