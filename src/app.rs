@@ -347,24 +347,34 @@ pub(crate) fn with_store<T, E: From<anyhow::Error>>(
     })
 }
 
-/// Brings both stores' schemas up to date.
-pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
+/// Gives a command the usage store; the embedded one is started for it when no gateway has.
+pub(crate) fn with_usage_store<T, E: From<anyhow::Error>>(
+    settings: &Settings,
+    command: impl AsyncFnOnce(&usage::Client) -> Result<T, E>,
+) -> Result<T, E> {
     let runtime = background()?;
     runtime.block_on(async {
-        let store = SqliteStore::open(&settings.store).await?;
-        store.close().await;
-        let tasks = Tasks::new();
-        let client = match &settings.usage.store {
-            Store::ClickHouse(server) => usage::connector::server(server),
+        match &settings.usage.store {
+            Store::ClickHouse(server) => command(&usage::connector::server(server)).await,
             Store::Embedded(embedded) => {
+                let tasks = Tasks::new();
                 let held = Embedded::start(embedded, program()?, &tasks);
                 let mut states = held.states();
-                let ready = states.wait_for(|state| *state != State::Starting).await?.clone();
-                anyhow::ensure!(ready == State::Ready, "{ready}");
-                held.client()
+                let ready = states.wait_for(|state| *state != State::Starting).await.map(|state| state.clone());
+                match ready.map_err(anyhow::Error::from)? {
+                    State::Ready => command(&held.client()).await,
+                    other => Err(anyhow::anyhow!("{other}").into()),
+                }
             }
-        };
-        let done = usage::schema::migrate(&client, &settings.usage).await?;
+        }
+    })
+}
+
+/// Brings both stores' schemas up to date.
+pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
+    with_store(settings, async |_| anyhow::Ok(()))?;
+    with_usage_store(settings, async |client| {
+        let done = usage::schema::migrate(client, &settings.usage).await?;
         Ok((done.from, done.to))
     })
 }

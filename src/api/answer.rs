@@ -10,6 +10,7 @@ use crate::{
         refusal::{Kind, Refusal},
     },
     proxy::own::Asker,
+    usage::ask::AskError,
 };
 use axum::{
     body::Body,
@@ -93,4 +94,13 @@ pub(super) async fn caller_with(
     let key = caller(keyring, headers, asker).await?;
     require_scope(&key, scope)?;
     Ok(key)
+}
+
+/// What a caller is told when the usage store has no answer.
+pub(super) fn unanswered(error: AskError) -> Refusal {
+    match error {
+        AskError::Unavailable => Refusal::unavailable(error.to_string()),
+        AskError::TooExpensive => Refusal::bad_request(error.to_string()),
+        AskError::Internal => Refusal::internal(error.to_string()),
+    }
 }

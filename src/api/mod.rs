@@ -4,6 +4,7 @@ mod answer;
 mod me;
 pub mod operations;
 mod stats;
+mod usage_records;
 
 use crate::{
     auth::keyring::Keyring,
@@ -31,6 +32,8 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/gw/me", get(me::me))
         .route("/gw/stats", get(stats::stats))
+        .route("/gw/usage", get(usage_records::page))
+        .route("/gw/usage/{request_id}", get(usage_records::one))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
         .with_state(parts)

@@ -2,14 +2,14 @@
 
 use super::{
     Parts,
-    answer::{Answer, caller_with},
+    answer::{Answer, caller_with, unanswered},
 };
 use crate::{
     auth::key::Scope,
     base::clock,
     exchange::refusal::Refusal,
     proxy::own::Asker,
-    usage::stats::{Format, StatsError, StatsQuery},
+    usage::stats::{Format, StatsQuery},
 };
 use axum::{
     Extension,
@@ -36,11 +36,7 @@ async fn answer(parts: &Parts, asker: Asker, query: &str, headers: &HeaderMap) -
         StatsQuery::parse(&pairs, clock::now(), &parts.usage).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     let format = query.format();
     let client = (parts.store)().map_err(Refusal::unavailable)?;
-    let found = query.run(&client, &key.organization_id).await.map_err(|error| match error {
-        StatsError::Unavailable => Refusal::unavailable(error.to_string()),
-        StatsError::TooExpensive => Refusal::bad_request(error.to_string()),
-        StatsError::Internal => Refusal::internal(error.to_string()),
-    })?;
+    let found = query.run(&client, &key.organization_id).await.map_err(unanswered)?;
     Ok(match format {
         Format::Json => Answer::json(&found),
         Format::Csv => Answer::bytes("text/csv; charset=utf-8", found.to_csv().into_bytes()),

@@ -1,5 +1,6 @@
 //! Ids and names as types, so that two strings of different meaning never share a signature.
 
+use super::clock::Timestamp;
 use std::{fmt, sync::Arc};
 
 /// A request's id: a ULID in its 26-character text form. Sorts by time.
@@ -18,6 +19,12 @@ impl RequestId {
     pub fn parse(text: &str) -> Option<Self> {
         ulid::Ulid::from_string(text).ok()?;
         text.to_ascii_uppercase().as_bytes().try_into().ok().map(Self)
+    }
+
+    /// When it was made, to the millisecond.
+    pub fn time(&self) -> Option<Timestamp> {
+        let millis = ulid::Ulid::from_string(self.as_str()).ok()?.timestamp_ms();
+        i64::try_from(millis).ok().map(Timestamp::from_millis)
     }
 
     /// The text as bytes, as ClickHouse's `FixedString(26)` holds it.
@@ -113,5 +120,7 @@ mod tests {
         assert_eq!(RequestId::parse(id.as_str()), Some(id));
         assert_eq!(RequestId::parse("not-a-ulid"), None);
         assert_eq!(RequestId::parse(""), None);
+        let known = RequestId::parse("01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
+        assert_eq!(known.time().unwrap().millis(), 1_469_922_850_259);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     error::CliError,
-    orgs::{print_json, print_table, store_down, told},
+    orgs::{store_down, told},
+    output::{PAGE, all, print_json, print_table},
 };
 use crate::{
     auth::{
@@ -19,9 +20,6 @@ use crate::{
     limits::KeyLimits,
 };
 use std::io::Write;
-
-/// Keys that are read from the store at once.
-const PAGE: u32 = 500;
 
 /// Gateway keys.
 #[derive(Debug, clap::Subcommand)]
@@ -168,16 +166,11 @@ async fn list_keys(list: List, registry: &dyn Registry, out: &mut dyn Write) -> 
         Some(org) => Some(organization(org, registry).await?.id),
         None => None,
     };
-    let mut keys: Vec<KeyRecord> = Vec::new();
-    loop {
-        let after = keys.last().map(|key| key.id.clone());
-        let page = Page { after: after.as_ref(), count_max: PAGE };
-        let page = registry.keys(of.as_ref(), page).await.map_err(store_down)?;
-        if page.is_empty() {
-            break;
-        }
-        keys.extend(page);
-    }
+    let page = async |last: Option<&KeyRecord>| {
+        let page = Page { after: last.map(|key| &key.id), count_max: PAGE };
+        registry.keys(of.as_ref(), page).await
+    };
+    let keys = all(page).await.map_err(store_down)?;
     let now = clock::now();
     if list.json {
         return print_json(&keys.iter().map(|key| view::listed(key, now)).collect::<Vec<_>>(), out);

@@ -3,6 +3,9 @@
 pub mod error;
 pub mod keys;
 pub mod orgs;
+mod output;
+pub mod prices;
+pub mod reprice;
 mod usage_store;
 
 use crate::{
@@ -48,6 +51,11 @@ enum Command {
     /// Gateway keys
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// The price book
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
+    /// Correct the costs of a span after a correction of prices: adds rows, changes none, and can be run again
+    Reprice(reprice::Reprice),
     /// Bring the schemas of the control store and the usage store up to date
     Migrate {
         /// Print JSON
@@ -84,6 +92,8 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
         Command::Check { json } => check(&config, json),
         Command::Org(command) => app::with_store(&load(&config)?, async |store| orgs::run(command, store, out).await),
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),
+        Command::Prices(command) => prices::run(command, &config, out),
+        Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),
         Command::Migrate { json } => {
             let (from, to) = app::migrate(&load(&config)?).map_err(CliError::from)?;
             let line = if json {

@@ -1,6 +1,9 @@
 //! `org create` and `org list`.
 
-use super::error::CliError;
+use super::{
+    error::CliError,
+    output::{PAGE, all, print_json, print_table},
+};
 use crate::{
     auth::{
         issue::{self, IssueError},
@@ -10,9 +13,6 @@ use crate::{
     base::clock,
 };
 use std::io::Write;
-
-/// Organizations that are read from the store at once.
-const PAGE: u32 = 500;
 
 /// Organizations.
 #[derive(Debug, clap::Subcommand)]
@@ -49,7 +49,13 @@ pub async fn run(command: OrgCommand, registry: &dyn Registry, out: &mut dyn Wri
             let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
             print(std::slice::from_ref(&organization), json.then_some(Shape::One), out)
         }
-        OrgCommand::List(List { json }) => print(&all(registry).await?, json.then_some(Shape::Many), out),
+        OrgCommand::List(List { json }) => {
+            let page = async |last: Option<&Organization>| {
+                let after = last.map(|organization| &organization.id);
+                registry.organizations(Page { after, count_max: PAGE }).await
+            };
+            print(&all(page).await.map_err(store_down)?, json.then_some(Shape::Many), out)
+        }
     }
 }
 
@@ -75,18 +81,6 @@ fn print(organizations: &[Organization], json: Option<Shape>, out: &mut dyn Writ
     }
 }
 
-async fn all(registry: &dyn Registry) -> Result<Vec<Organization>, CliError> {
-    let mut all: Vec<Organization> = Vec::new();
-    loop {
-        let after = all.last().map(|organization| organization.id.clone());
-        let page = registry.organizations(Page { after: after.as_ref(), count_max: PAGE }).await.map_err(store_down)?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
-}
-
 /// A failure of the domain in the words of the command line.
 pub(super) fn told(error: IssueError) -> CliError {
     match error {
@@ -100,27 +94,6 @@ pub(super) fn told(error: IssueError) -> CliError {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 pub(super) fn store_down(down: StoreDown) -> CliError {
     CliError::Failed(down.to_string())
-}
-
-/// One JSON document and a line end.
-pub(super) fn print_json(value: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Failed(error.to_string()))?;
-    Ok(writeln!(out, "{text}")?)
-}
-
-/// Columns as wide as their widest cell, two spaces apart, the last one ragged.
-pub(super) fn print_table(heads: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> Result<(), CliError> {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain(heads.get(column).map(|head| head.len())).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let heads: Vec<String> = heads.iter().map(ToString::to_string).collect();
-    for row in std::iter::once(&heads).chain(rows) {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        writeln!(out, "{}", cells.join("  ").trim_end())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ pub fn check_report(result: &Result<Settings, Vec<Fault>>) -> (String, Value) {
     }
 }
 
-fn refused(faults: &[Fault]) -> (String, Value) {
+/// Faults as text and as JSON.
+pub fn refused(faults: &[Fault]) -> (String, Value) {
     let mut text = String::new();
     for fault in faults {
         line(&mut text, &fault.to_string());

@@ -53,6 +53,16 @@ pub fn load(folder: &Path, env: Env<'_>) -> Result<Settings, Vec<Fault>> {
     check(&files, env)
 }
 
+/// Reads and checks prices.yaml of a folder, alone.
+///
+/// # Errors
+/// Every fault of it.
+pub fn load_prices(folder: &Path, env: Env<'_>) -> Result<pricing::book::PriceBook, Vec<Fault>> {
+    let [_, _, name] = FILES.map(|name| folder.join(name));
+    let file = File { bytes: read_file(&name), name };
+    part(&file, env, prices::read).map(|(book, _)| book)
+}
+
 /// Checks what the three files hold: gateway, providers, prices.
 ///
 /// # Errors

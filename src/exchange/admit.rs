@@ -28,6 +28,9 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, Method};
 use std::{net::IpAddr, sync::Arc};
 
+/// The endpoint whose requests are charged by what they give to be spoken.
+const SPEECH: &str = "audio.speech";
+
 /// What admission needs.
 pub struct Gate {
     pub routes: ArcSwap<Routes>,
@@ -71,6 +74,8 @@ pub struct Asked {
     pub model: Option<String>,
     /// Models that the provider may take instead.
     pub fallback_models: Vec<String>,
+    /// The characters of the text that is to be spoken.
+    pub characters: Option<u64>,
 }
 
 /// Proof that a request may be forwarded. Holds the permit until the exchange ends.
@@ -153,7 +158,12 @@ impl Gate {
 
 /// What a request asks for: the body's word, else the path's.
 pub fn asked(routed: &Routed, ask: Ask) -> Asked {
-    Asked { model: ask.model.or_else(|| routed.path_model.clone()), fallback_models: ask.fallback_models }
+    let speaks = routed.endpoint_name() == Some(SPEECH);
+    Asked {
+        model: ask.model.or_else(|| routed.path_model.clone()),
+        fallback_models: ask.fallback_models,
+        characters: ask.characters.filter(|_| speaks),
+    }
 }
 
 /// The key that a request carries where its provider takes one, not looked up yet.

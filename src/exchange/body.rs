@@ -75,6 +75,8 @@ pub struct Ask {
     pub choices: Option<u64>,
     /// The service tier that is asked for.
     pub service_tier: Option<String>,
+    /// How many characters `input` has, where it is one text: speech is charged by them.
+    pub characters: Option<u64>,
 }
 
 /// Checks a model's name, wherever it stood.

@@ -4,7 +4,9 @@
 //! a scan and no memory, and nesting costs no stack. Names are compared after unescaping.
 
 use super::body::{Ask, BadBody, check_model, resembles};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::metering::text::Counter;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// How many fallback models are read.
@@ -84,6 +86,8 @@ impl Found<'_> {
             (Name::OutputBound, value) => self.bound.see(&value),
             (Name::Choices, Value::Count(count)) => ask.choices = ask.choices.max(Some(count)),
             (Name::ServiceTier, Value::Text(text)) if text.len() <= TIER_BYTES_MAX => ask.service_tier = Some(text),
+            (Name::Input, Value::Count(characters)) => ask.characters = Some(characters),
+            (Name::Input, _) => ask.characters = None,
             _ => {}
         }
         if ask.fallback_models.len() > FALLBACK_MODELS_MAX { Err(BadBody::TooManyModels) } else { Ok(()) }
@@ -103,7 +107,10 @@ impl<'de> Visitor<'de> for &mut Found<'_> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = map.next_value_seed(AnyValue)?;
+            let value = match name {
+                Name::Input => map.next_value_seed(Characters)?,
+                _ => map.next_value_seed(AnyValue)?,
+            };
             if let Err(fault) = self.take(name, value) {
                 self.fault = Some(fault);
                 return Err(A::Error::custom("refused"));
@@ -122,6 +129,7 @@ enum Name {
     OutputBound,
     Choices,
     ServiceTier,
+    Input,
     Other,
 }
 
@@ -150,6 +158,7 @@ impl Visitor<'_> for NameOf<'_> {
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => Name::OutputBound,
             "n" => Name::Choices,
             "service_tier" => Name::ServiceTier,
+            "input" => Name::Input,
             name if resembles(name, self.0) => Name::Lookalike,
             _ => Name::Other,
         })
@@ -227,6 +236,23 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
+    }
+}
+
+/// Counts the characters of a text; of anything else nothing is read.
+struct Characters;
+
+impl<'de> DeserializeSeed<'de> for Characters {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let text = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        Ok(text.map_or(Value::Other, |text| {
+            let mut counter = Counter::default();
+            counter.read(text.as_bytes());
+            Value::Count(counter.take().total())
+        }))
     }
 }
 
@@ -430,6 +456,7 @@ mod tests {
             assert_eq!(model(format!("{{\"a\":{deep},\"model\":\"m\"}}").as_bytes()), Ok(Some("m".into())));
             let cut = format!("{{\"a\":{}", open.repeat(many));
             assert!(model(cut.as_bytes()).is_err());
+            assert_eq!(model(format!("{{\"input\":{deep},\"model\":\"m\"}}").as_bytes()), Ok(Some("m".into())));
             for member in ["model", "models", "stream"] {
                 assert!(model(format!("{{\"{member}\":{deep}}}").as_bytes()).is_err() || open != "[");
             }
@@ -439,7 +466,7 @@ mod tests {
     #[test]
     fn the_other_members_are_read_in_the_same_pass() {
         let body = br#"{"stream":true,"max_tokens":10,"max_completion_tokens":30,"max_output_tokens":null,"n":3,
-            "service_tier":"flex","models":["b","c",1],"model":"a"}"#;
+            "service_tier":"flex","models":["b","c",1],"input":"\u00e9\ud83d\ude42","model":"a"}"#;
         let expected = Ask {
             model: Some("a".into()),
             fallback_models: vec!["b".into(), "c".into()],
@@ -447,6 +474,7 @@ mod tests {
             max_output_tokens: Some(30),
             choices: Some(3),
             service_tier: Some("flex".into()),
+            characters: Some(2),
         };
         assert_eq!(read(body, "model"), Ok(expected));
         for body in [
@@ -455,6 +483,8 @@ mod tests {
             r#"{"max_tokens":1e3}"#,
             r#"{"max_tokens":[10]}"#,
             r#"{"stream":"true","n":null,"service_tier":1,"models":{"a":"b"}}"#,
+            r#"{"input":"the last counts","input":["a"]}"#,
+            r#"{"input":[{"role":"user","content":"x"}]}"#,
         ] {
             assert_eq!(read(body.as_bytes(), "model"), Ok(Ask::default()), "{body}");
         }

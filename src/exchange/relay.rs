@@ -8,7 +8,7 @@ use crate::{
         reading::Reading,
     },
     providers::{
-        dialect::answer_meter,
+        dialect::{answer_meter, socket_meter},
         provider::{Dialect, Endpoint, EndpointKind},
     },
 };
@@ -24,6 +24,15 @@ static REQUEST_ID_HEADERS: LazyLock<[HeaderName; 5]> = LazyLock::new(|| {
 /// Longer ids are cut.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// What a meter needs to know of the request, where the answer does not tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sent {
+    /// The size of its body as far as it was read, for estimates.
+    pub bytes: u64,
+    /// The characters that it gives to be spoken.
+    pub characters: Option<u64>,
+}
+
 /// An answer that has begun.
 pub struct Answer {
     pub status: u16,
@@ -35,18 +44,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// From the answer's head. `endpoint` is `None` where nothing can be metered; `bytes_in` is the size of the request's
-    /// body as far as it was read, for estimates.
-    pub fn begin(
-        dialect: Dialect,
-        endpoint: Option<&Endpoint>,
-        status: u16,
-        headers: &HeaderMap,
-        bytes_in: u64,
-    ) -> Self {
+    /// From the answer's head. `endpoint` is `None` where nothing can be metered.
+    pub fn begin(dialect: Dialect, endpoint: Option<&Endpoint>, status: u16, headers: &HeaderMap, sent: Sent) -> Self {
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let content_type = text(header::CONTENT_TYPE);
         let head = AnswerHead { status, content_type, content_encoding: text(header::CONTENT_ENCODING) };
+        let meter = |endpoint: &Endpoint| match status {
+            101 => socket_meter(dialect, endpoint.name.as_str(), &extensions(headers)),
+            _ => answer_meter(dialect, endpoint.name.as_str(), &head),
+        };
         let provider_request_id = REQUEST_ID_HEADERS
             .iter()
             .find_map(|name| headers.get(name)?.to_str().ok())
@@ -63,9 +69,9 @@ impl Answer {
             meter: endpoint
                 .and_then(|endpoint| match endpoint.kind {
                     EndpointKind::Listing => None,
-                    EndpointKind::Free => Some(answer_meter(dialect, endpoint.name.as_str(), &head).free()),
+                    EndpointKind::Free => Some(meter(endpoint).free()),
                     EndpointKind::Inference => {
-                        Some(answer_meter(dialect, endpoint.name.as_str(), &head).with_prompt_bytes(bytes_in))
+                        Some(meter(endpoint).with_prompt_bytes(sent.bytes).with_characters(sent.characters))
                     }
                 })
                 .map(Beside::new),
@@ -90,4 +96,10 @@ impl Answer {
     pub fn finish(&mut self) -> Finished {
         self.meter.as_mut().map_or_else(|| Finished::Read(Reading::default()), Beside::finish)
     }
+}
+
+/// The extensions of a WebSocket that the provider agreed to, all lines together.
+fn extensions(headers: &HeaderMap) -> String {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
+    lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect::<Vec<_>>().join(",")
 }

@@ -84,6 +84,7 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook
         tokens: reading.tokens,
         units: reading.units,
         usage_source: reading.source,
+        service_tier: recorded(reading.service_tier.as_deref().unwrap_or_default()),
         charge,
         provider_request_id: answer
             .map(|answer| answer.provider_request_id.as_str())

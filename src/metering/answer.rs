@@ -1,18 +1,22 @@
 //! What a meter has gathered of one answer, event by event, and the reading that it makes in the end.
 
 use super::{
-    format::{Actions, AnswerFormat, Figures, Meaning, Text, Used},
+    format::{self, Actions, AnswerFormat, Figures, Meaning, Text},
     json::{Raw, Sink, Take},
-    reading::{Reading, Tokens, UsageSource},
+    parts::{self, Parts},
+    reading::{Part, Reading, Tokens, UsageSource},
     sse::Name,
     text::{Characters, Counter, prompt_tokens_estimated},
 };
 use serde_json::{Map, Number, Value};
+use std::iter;
 
 /// The longest id, model or tier that is kept; a longer one is taken for none.
 const NAME_BYTES_MAX: usize = 256;
 /// Figures of more weight than this, in units of about a hundred bytes, are not gathered over events: the newest alone count.
 const WEIGHT_MAX: usize = 1024;
+/// What another model did beside has few figures.
+const ASIDE_WEIGHT_MAX: usize = 64;
 /// Figures with more members and items than this are none. A usage of two dozen passes over the context has fewer.
 const VALUES_MAX: usize = 320;
 
@@ -21,10 +25,13 @@ const VALUES_MAX: usize = 320;
 struct Event {
     kind: Name,
     figures: Option<Map<String, Value>>,
+    aside_figures: Option<Map<String, Value>>,
     text: Counter,
     thought: Counter,
     searches: u64,
     is_error: bool,
+    /// A part of the answer ends with it.
+    ends_part: bool,
 }
 
 /// Everything gathered so far.
@@ -34,26 +41,31 @@ pub struct Answer {
     // names as they stand in the answer, escapes unresolved
     id: Vec<u8>,
     model: Vec<u8>,
+    aside_model: Vec<u8>,
     tier: Vec<u8>,
     figures: Option<Gathered>,
     /// What all figures weigh at most, those of the open event among them.
     weight: usize,
+    parts: Parts,
     text: Characters,
     thought: Characters,
     searches_new: u64,
     searches_all: u64,
     images: u64,
+    millis: u64,
     is_ended: bool,
     is_finished: bool,
     is_failed: bool,
 }
 
-/// Figures of all events so far.
+/// Figures of all events so far, since the last part ended.
 #[derive(Debug)]
 struct Gathered {
     figures: Map<String, Value>,
     /// None of them says yet what was written.
     is_preliminary: bool,
+    /// They stand among the parts already.
+    is_over: bool,
 }
 
 /// What follows from an answer's head.
@@ -87,12 +99,15 @@ pub struct Outcome {
     pub is_whole: bool,
     pub sight: Sight,
     pub prompt_bytes: Option<u64>,
+    /// The characters that were to be spoken.
+    pub characters: Option<u64>,
 }
 
 impl Sink for Answer {
     fn value(&mut self, take: Take, raw: Raw<'_>) {
         match (take, raw) {
             (Take::Usage, Raw::Other(raw)) => self.take_figures(raw),
+            (Take::AsideUsage, Raw::Other(raw)) => self.event.aside_figures = figures_of(raw, ASIDE_WEIGHT_MAX),
             (Take::Error, raw) => {
                 self.event.is_error |= !matches!(raw, Raw::Other(b"null" | b"false") | Raw::String(b""));
             }
@@ -106,7 +121,12 @@ impl Sink for Answer {
             (Take::Search, Raw::String(_)) | (Take::ToolAction, Raw::String(b"search")) => self.event.searches += 1,
             (Take::Id, Raw::String(id)) if self.id.is_empty() => keep(&mut self.id, id),
             (Take::Model, Raw::String(model)) => keep(&mut self.model, model),
+            (Take::AsideModel, Raw::String(model)) => keep(&mut self.aside_model, model),
             (Take::Tier, Raw::String(tier)) => keep(&mut self.tier, tier),
+            (Take::Seconds, Raw::String(raw) | Raw::Other(raw)) => {
+                self.millis = serde_json::from_slice(raw).map_or(0, |seconds: Number| format::thousandths(&seconds));
+            }
+            (Take::PartEnd, Raw::Other(b"true")) => self.event.ends_part = true,
             _ => {}
         }
     }
@@ -131,15 +151,8 @@ impl Sink for Answer {
 
 impl Answer {
     fn take_figures(&mut self, raw: &[u8]) {
-        // each member and item stands behind one of these, so that little is made of what is too much
-        if raw.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > VALUES_MAX {
-            return;
-        }
-        let Ok(Value::Object(newest)) = serde_json::from_slice(raw) else { return };
+        let Some(newest) = figures_of(raw, WEIGHT_MAX) else { return };
         let newest_weight = weight(&newest);
-        if newest_weight > WEIGHT_MAX {
-            return;
-        }
         self.weight += newest_weight;
         if self.weight > WEIGHT_MAX {
             let gathered = self.figures.as_ref().map_or(0, |gathered| weight(&gathered.figures));
@@ -175,7 +188,22 @@ impl Answer {
             Actions::New => self.searches_new += searches,
             Actions::All => self.searches_all = self.searches_all.max(searches),
         }
-        self.gather(meaning);
+        if let Some(aside) = self.event.aside_figures.take() {
+            self.count_aside(format, &aside, format::text(&aside, &["model"]).map(str::to_owned));
+        }
+        self.parts.is_late |= std::mem::take(&mut self.event.ends_part);
+        match self.event.figures.take() {
+            Some(newest) if meaning.figures == Figures::Aside => {
+                self.count_aside(format, &newest, resolve(&self.aside_model));
+            }
+            Some(newest) if meaning.figures != Figures::Nothing => self.gather(meaning, newest),
+            _ => {}
+        }
+        let ends_part = self.parts.is_late || meaning.figures == Figures::Part;
+        if ends_part && self.figures.as_ref().is_some_and(|gathered| !gathered.is_over) {
+            self.parts.is_late = false;
+            self.end_part(format);
+        }
     }
 
     /// The stream said that it is over (`[DONE]`).
@@ -183,18 +211,46 @@ impl Answer {
         self.is_ended = true;
     }
 
-    fn gather(&mut self, meaning: Meaning) {
-        let Some(newest) = self.event.figures.take() else { return };
+    fn gather(&mut self, meaning: Meaning, newest: Map<String, Value>) {
         let is_preliminary = meaning.figures == Figures::Preliminary;
-        let Some(gathered) = &mut self.figures else {
-            self.figures = Some(Gathered { figures: newest, is_preliminary });
-            return;
-        };
-        gathered.is_preliminary &= is_preliminary;
-        match meaning.figures {
-            Figures::Latest | Figures::Preliminary => replace(&mut gathered.figures, newest),
-            Figures::Part => add(&mut gathered.figures, newest),
+        match &mut self.figures {
+            Some(gathered) if !gathered.is_over => {
+                gathered.is_preliminary &= is_preliminary;
+                replace(&mut gathered.figures, newest);
+            }
+            figures => *figures = Some(Gathered { figures: newest, is_preliminary, is_over: false }),
         }
+    }
+
+    /// What has been gathered is one part, and what comes is another.
+    fn end_part(&mut self, format: &dyn AnswerFormat) {
+        for part in self.open_parts(format) {
+            parts::add(&mut self.parts.over, part);
+        }
+        if let Some(gathered) = &mut self.figures {
+            gathered.is_over = true;
+        }
+    }
+
+    /// What has been gathered since the last part: the answer's own, then what other models did; nothing without figures.
+    fn open_parts(&self, format: &dyn AnswerFormat) -> Vec<Part> {
+        let gathered = self.figures.as_ref().filter(|gathered| !gathered.is_over);
+        let Some(used) = gathered.and_then(|gathered| format.used(&gathered.figures)) else { return Vec::new() };
+        let service_tier = used.tier.or_else(|| resolve(&self.tier));
+        let own = part_of(used.tokens, resolve(&self.model));
+        let own = Part { units: used.units, service_tier: service_tier.clone(), ..own };
+        let aside = |(model, tokens)| Part {
+            is_aside: true,
+            service_tier: service_tier.clone(),
+            ..part_of(tokens, Some(model))
+        };
+        iter::once(own).chain(used.asides.into_iter().map(aside)).collect()
+    }
+
+    fn count_aside(&mut self, format: &dyn AnswerFormat, figures: &Map<String, Value>, model: Option<String>) {
+        let Some(used) = format.used(figures) else { return };
+        let part = Part { is_aside: true, units: used.units, ..part_of(used.tokens, model) };
+        parts::add(&mut self.parts.over, part);
     }
 
     /// What the answer used. Can be asked more than once.
@@ -213,15 +269,13 @@ impl Answer {
             return reading;
         }
         let is_lost = outcome.sight == Sight::Lost;
-        let used = self.figures().and_then(|figures| format.used(figures));
-        let is_reported = used.as_ref().is_some_and(|used| !self.is_preliminary(used, is_cut));
-        if let Some(used) = used {
+        let is_told = self.report(format, &mut reading);
+        let is_reported = is_told && !self.is_preliminary(&reading.tokens, is_cut);
+        if is_told || self.images > 0 || self.millis > 0 {
             reading.source = UsageSource::Provider;
-            reading.tokens = used.tokens;
-            reading.units = used.units;
-            reading.service_tier = used.tier.or(reading.service_tier);
-        } else if self.images > 0 {
-            reading.source = UsageSource::Provider;
+        } else if let Some(characters) = outcome.characters {
+            reading.units.characters = characters;
+            reading.source = UsageSource::Estimated;
         } else if outcome.is_stream || is_lost {
             reading.tokens.input = outcome.prompt_bytes.map_or(0, prompt_tokens_estimated);
         }
@@ -232,14 +286,46 @@ impl Answer {
             // the provider may have told more than was read
             reading.source = UsageSource::Estimated;
         }
-        reading.units.images = reading.units.images.max(self.images);
-        reading.units.searches = reading.units.searches.max(self.searches_new).max(self.searches_all);
+        self.count_units(&mut reading, is_told);
         reading
     }
 
+    /// Puts the provider's own figures into a reading; `false` when there are none.
+    fn report(&self, format: &dyn AnswerFormat, reading: &mut Reading) -> bool {
+        let mut told = self.parts.over.clone();
+        for part in self.open_parts(format) {
+            parts::add(&mut told, part);
+        }
+        told.sort_by_key(|part| part.is_aside);
+        let is_told = !told.is_empty();
+        (reading.tokens, reading.units) = parts::total(&told);
+        let last = told.iter().rev().find(|part| !part.is_aside);
+        if let Some(tier) = last.and_then(|part| part.service_tier.as_ref()) {
+            reading.service_tier = Some(tier.clone());
+        }
+        // one part is the whole; what is priced by another model's row is none
+        if told.len() > 1 || told.iter().any(|part| part.is_aside) {
+            reading.parts = told;
+        }
+        is_told
+    }
+
+    /// What is counted rather than told.
+    fn count_units(&self, reading: &mut Reading, is_told: bool) {
+        let before = reading.units;
+        reading.units.images = reading.units.images.max(self.images);
+        reading.units.searches = reading.units.searches.max(self.searches_new).max(self.searches_all);
+        if !is_told {
+            reading.units.millis = self.millis;
+        }
+        if let Some(part) = reading.parts.iter_mut().find(|part| !part.is_aside) {
+            part.units.images += reading.units.images - before.images;
+            part.units.searches += reading.units.searches - before.searches;
+        }
+    }
+
     /// The figures say nothing yet of what was written: by their kind, or because the answer was cut before they did.
-    fn is_preliminary(&self, used: &Used, is_cut: bool) -> bool {
-        let tokens = &used.tokens;
+    fn is_preliminary(&self, tokens: &Tokens, is_cut: bool) -> bool {
         let tells_output = tokens.output > 0 || tokens.audio_output > 0 || tokens.image_output > 0;
         let is_early = self.figures.as_ref().is_some_and(|gathered| gathered.is_preliminary);
         is_early || is_cut && !tells_output && self.text.total() > 0
@@ -283,6 +369,15 @@ fn resolve(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
+/// Figures as they stand in the answer; none when they are no object, or more than a provider means.
+fn figures_of(raw: &[u8], weight_max: usize) -> Option<Map<String, Value>> {
+    // each member and item stands behind one of these, so that little is made of what is too much
+    if raw.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > VALUES_MAX {
+        return None;
+    }
+    serde_json::from_slice(raw).ok().filter(|figures| weight(figures) <= weight_max)
+}
+
 /// The last value that is not null counts, for each figure by itself.
 fn replace(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
     for (name, value) in newest {
@@ -297,27 +392,8 @@ fn replace(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
     }
 }
 
-/// Adds figure to figure; what is no number is replaced.
-fn add(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
-    for (name, value) in newest {
-        match (figures.get_mut(&name), value) {
-            (_, Value::Null) => {}
-            (Some(Value::Object(inside)), Value::Object(newest)) => add(inside, newest),
-            (Some(Value::Number(sum)), Value::Number(more)) => *sum = plus(sum, &more),
-            (Some(figure), value) => *figure = value,
-            (None, value) => {
-                figures.insert(name, value);
-            }
-        }
-    }
-}
-
-fn plus(one: &Number, two: &Number) -> Number {
-    match (one.as_u64(), two.as_u64()) {
-        (Some(one), Some(two)) => one.saturating_add(two).into(),
-        _ => Number::from_f64(one.as_f64().unwrap_or_default() + two.as_f64().unwrap_or_default())
-            .unwrap_or_else(|| 0u64.into()),
-    }
+fn part_of(tokens: Tokens, model: Option<String>) -> Part {
+    Part { model, tokens, input_largest: tokens.input_all(), ..Part::default() }
 }
 
 /// How much memory figures take, in units of about a hundred bytes. A map's entries are kept in nodes of five and more.
@@ -351,11 +427,9 @@ mod tests {
         assert_eq!(figures, map(r#"{"a":1,"o":{"x":1,"y":3,"z":4},"n":5,"new":6}"#));
     }
 
-    #[test]
-    fn parts_are_added_figure_by_figure() {
-        let mut figures = map(r#"{"a":1,"o":{"x":1.5},"t":"one"}"#);
-        add(&mut figures, map(r#"{"a":2,"o":{"x":1,"y":2},"t":"two","z":null}"#));
-        assert_eq!(figures, map(r#"{"a":3,"o":{"x":2.5,"y":2},"t":"two"}"#));
+    fn gather(answer: &mut Answer) {
+        let newest = answer.event.figures.take().unwrap();
+        answer.gather(Meaning::default(), newest);
     }
 
     #[test]
@@ -367,7 +441,7 @@ mod tests {
             answer.take_figures(format!(r#"{{"k{n}":{{"a":{n},"b":"{}"}}}}"#, "x".repeat(100)).as_bytes());
             assert!(held(&answer) <= answer.weight && answer.weight <= WEIGHT_MAX);
             if n % 3 == 0 {
-                answer.gather(Meaning::default());
+                gather(&mut answer);
             }
         }
         let many = format!("{{{}\"z\":0}}", "\"k\":0,".repeat(VALUES_MAX));
@@ -382,7 +456,7 @@ mod tests {
         answer.take_figures(br#"{"first":1}"#);
         for n in 0..10_000 {
             answer.take_figures(format!(r#"{{"n":{n},"o":{{"m":{n}}}}}"#).as_bytes());
-            answer.gather(Meaning::default());
+            gather(&mut answer);
         }
         assert_eq!(answer.figures(), Some(&map(r#"{"first":1,"n":9999,"o":{"m":9999}}"#)));
     }

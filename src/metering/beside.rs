@@ -51,6 +51,7 @@ enum State {
 }
 
 /// How a meter ended.
+#[expect(clippy::large_enum_variant, reason = "made once an exchange, and taken apart at once")]
 pub enum Finished {
     Read(Reading),
     /// There is something to be read yet.

@@ -63,11 +63,6 @@ impl Decoders {
         Ok(Self { stages, ..Self::default() })
     }
 
-    /// Whether the answer is not encoded at all.
-    pub fn is_identity(&self) -> bool {
-        self.stages.is_empty()
-    }
-
     /// How many codings are to be undone.
     pub fn count(&self) -> usize {
         self.stages.len()

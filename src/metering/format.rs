@@ -15,10 +15,14 @@ pub enum Figures {
     /// They are of the whole answer so far: each replaces the one before.
     #[default]
     Latest,
-    /// They are of one part of the answer: each is added to the one before.
+    /// They are of one part of the answer, which ends here: parts are summed, and each is priced by itself.
     Part,
+    /// As `Part`, of what another model did, which `Take::AsideModel` named.
+    Aside,
     /// As `Latest`, but what was written is not yet among them.
     Preliminary,
+    /// They are no figures of use, or are told again elsewhere.
+    Nothing,
 }
 
 /// How the tool actions in an event relate to those before it.
@@ -57,13 +61,15 @@ pub enum Text {
     Nothing,
 }
 
-/// What the figures of an answer say.
+/// What the figures of an answer, or of a part of it, say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Used {
     pub tokens: Tokens,
     pub units: Units,
     /// The service tier, where it is told among the figures.
     pub tier: Option<String>,
+    /// What other models did, by their names; not in `tokens`.
+    pub asides: Vec<(String, Tokens)>,
 }
 
 /// A wire format's answers.
@@ -117,7 +123,7 @@ fn number<'f>(figures: &'f Map<String, Value>, path: &[&str]) -> Option<&'f Numb
     }
 }
 
-fn thousandths(number: &Number) -> u64 {
+pub(super) fn thousandths(number: &Number) -> u64 {
     if let Some(whole) = number.as_u64() {
         return whole.saturating_mul(1000);
     }

@@ -21,10 +21,14 @@ pub enum Take {
     Id,
     /// The model that answered.
     Model,
+    /// The model that does something else beside it, whose figures come apart.
+    AsideModel,
     /// The service tier.
     Tier,
     /// Figures of what was used, as an object.
     Usage,
+    /// The same of another model, which is named among them.
+    AsideUsage,
     /// What went wrong: anything but null.
     Error,
     /// What kind of event this is.
@@ -37,6 +41,10 @@ pub enum Take {
     Search,
     /// An image, or what comes with each: they are counted.
     Image,
+    /// How long what was heard is, in seconds.
+    Seconds,
+    /// `true`: a part of the answer is over.
+    PartEnd,
     /// Text that a model wrote: its characters are counted.
     Text,
     /// Text that a model thought: its characters are counted.
@@ -244,7 +252,7 @@ impl Scanner {
         if take == Some(Take::Error) {
             sink.value(Take::Error, Raw::Other(b"{}"));
         }
-        self.at = At::Container(take.filter(|take| *take == Take::Usage));
+        self.at = At::Container(take.filter(|take| matches!(take, Take::Usage | Take::AsideUsage)));
         false
     }
 

@@ -1,14 +1,15 @@
 //! The meter of one answer: it reads a copy of the bytes as they are relayed and gives a reading in the end.
 //!
 //! It never fails, waits or touches the bytes. An answer is a stream of events, JSON (a document, or an array or
-//! lines of them), or something that holds no figures; its content type says which, and where that is not to be
-//! trusted its first byte does. Nothing is buffered but the values that are wanted, so memory does not depend on the
-//! size of the answer or of an event.
+//! lines of them), the messages of a WebSocket, or something that holds no figures; its content type says which, and
+//! where that is not to be trusted its first byte does. Nothing is buffered but the values that are wanted, so memory
+//! does not depend on the size of the answer, of an event or of a message.
 
 use super::{
     answer::{Answer, Outcome, Sight, Standing},
     decode::{DecodeError, Decoders, Progress},
     format::AnswerFormat,
+    frames::{self, Frames},
     json::Scanner,
     reading::{Reading, UsageSource},
     sse::{Piece, Splitter},
@@ -31,11 +32,26 @@ pub struct AnswerHead<'a> {
 /// The meter of one answer.
 #[derive(Debug)]
 pub struct AnswerMeter {
-    /// `None` once decoding has failed.
-    decoders: Option<Decoders>,
+    wire: Wire,
     body: Body,
     standing: Standing,
     prompt_bytes: Option<u64>,
+    characters: Option<u64>,
+}
+
+/// What lies between the bytes that are relayed and what can be read.
+#[derive(Debug)]
+enum Wire {
+    Coded(Decoders),
+    Frames(Box<Frames>),
+    /// It was not what it claimed to be.
+    Unreadable,
+}
+
+impl Wire {
+    fn of<T>(opened: Result<T, DecodeError>, wire: fn(T) -> Self) -> Self {
+        opened.inspect_err(|error| count_unreadable(*error)).map_or(Self::Unreadable, wire)
+    }
 }
 
 impl AnswerMeter {
@@ -43,10 +59,23 @@ impl AnswerMeter {
     pub fn new(format: &'static dyn AnswerFormat, head: &AnswerHead<'_>) -> Self {
         let decoders = Decoders::new(head.content_encoding.unwrap_or_default());
         Self {
-            decoders: decoders.inspect_err(|error| count_unreadable(*error)).ok(),
+            wire: Wire::of(decoders, Wire::Coded),
             body: Body::new(format, Declared::of(head.content_type.unwrap_or_default())),
             standing: if head.status < 400 { Standing::Billed } else { Standing::Failed },
             prompt_bytes: None,
+            characters: None,
+        }
+    }
+
+    /// A meter for the provider's side of a WebSocket with these extensions (`Sec-WebSocket-Extensions` of the `101`).
+    pub fn of_socket(format: &'static dyn AnswerFormat, extensions: &str) -> Self {
+        let frames = Frames::new(extensions).map(Box::new);
+        Self {
+            wire: Wire::of(frames, Wire::Frames),
+            body: Body { shape: Shape::Messages, ..Body::new(format, Declared::Unsure) },
+            standing: Standing::Billed,
+            prompt_bytes: None,
+            characters: None,
         }
     }
 
@@ -54,6 +83,13 @@ impl AnswerMeter {
     #[must_use]
     pub fn with_prompt_bytes(mut self, bytes: u64) -> Self {
         self.prompt_bytes = Some(bytes);
+        self
+    }
+
+    /// How many characters the request gave to be spoken, for where the provider charges them but does not tell them.
+    #[must_use]
+    pub fn with_characters(mut self, characters: Option<u64>) -> Self {
+        self.characters = characters;
         self
     }
 
@@ -75,27 +111,36 @@ impl AnswerMeter {
     /// the chunk is to be read next, even if that is empty.
     pub fn read_some(&mut self, chunk: &[u8], decoded_max: u64) -> Progress {
         let whole = Progress { used: chunk.len(), is_done: true };
-        let Some(decoders) = &mut self.decoders else { return whole };
         let body = &mut self.body;
-        if decoders.count() == 0 {
-            body.read(chunk);
-            return whole;
-        }
-        decoders.read(chunk, decoded_max, &mut |decoded| body.read(decoded)).unwrap_or_else(|error| {
+        let read = match &mut self.wire {
+            Wire::Unreadable => return whole,
+            Wire::Coded(decoders) if decoders.count() == 0 => {
+                body.read(chunk);
+                return whole;
+            }
+            Wire::Coded(decoders) => decoders.read(chunk, decoded_max, &mut |decoded| body.read(decoded)),
+            Wire::Frames(frames) => frames.read(chunk, &mut |piece| body.read_message(piece)).map(|()| whole),
+        };
+        read.unwrap_or_else(|error| {
             count_unreadable(error);
-            self.decoders = None;
+            self.wire = Wire::Unreadable;
             whole
         })
     }
 
-    /// In how many codings the answer is.
+    /// In how many codings the answer is; frames are one.
     pub fn codings(&self) -> usize {
-        self.decoders.as_ref().map_or(0, Decoders::count)
+        match &self.wire {
+            Wire::Coded(decoders) => decoders.count(),
+            Wire::Frames(_) => 1,
+            Wire::Unreadable => 0,
+        }
     }
 
     /// What comes from now on is lost, because it could not be read in time.
     pub fn give_up(&mut self) {
-        if self.decoders.take().is_some() {
+        if !matches!(self.wire, Wire::Unreadable) {
+            self.wire = Wire::Unreadable;
             METRICS.answers_unreadable_total.with_label_values(&["slow"]).inc();
         }
     }
@@ -107,12 +152,13 @@ impl AnswerMeter {
             standing: self.standing,
             is_stream: self.body.is_stream(),
             is_whole: self.body.is_whole(),
-            sight: match &self.decoders {
-                None => Sight::Lost,
-                Some(_) if self.body.is_readable() => Sight::Clear,
-                Some(_) => Sight::Opaque,
+            sight: match &self.wire {
+                Wire::Unreadable => Sight::Lost,
+                _ if self.body.is_readable() => Sight::Clear,
+                _ => Sight::Opaque,
             },
             prompt_bytes: self.prompt_bytes,
+            characters: self.characters,
         };
         let reading = self.body.answer.reading(self.body.format, &outcome);
         if is_first
@@ -171,6 +217,8 @@ enum Shape {
     Unseen,
     Events,
     Json,
+    /// Of a WebSocket: each is JSON, or holds no figures.
+    Messages,
     Opaque,
 }
 
@@ -185,6 +233,8 @@ struct Body {
     answer: Answer,
     /// How much of `[DONE]` the open event's data is; `None` when it is something else.
     done: Option<usize>,
+    /// Whether the open message is JSON; `None` before its first byte.
+    is_message_json: Option<bool>,
     is_over: bool,
 }
 
@@ -198,6 +248,7 @@ impl Body {
             scanner: Scanner::new(format.wanted()),
             answer: Answer::default(),
             done: Some(0),
+            is_message_json: None,
             is_over: false,
         }
     }
@@ -217,7 +268,28 @@ impl Body {
         match self.shape {
             Shape::Events => self.read_events(bytes),
             Shape::Json => self.scanner.read(bytes, &mut self.answer),
-            Shape::Opaque | Shape::Unseen => {}
+            Shape::Messages | Shape::Opaque | Shape::Unseen => {}
+        }
+    }
+
+    fn read_message(&mut self, piece: frames::Piece<'_>) {
+        match piece {
+            frames::Piece::Data(part) => {
+                let first = || part.iter().find(|byte| !byte.is_ascii_whitespace());
+                self.is_message_json = self.is_message_json.or_else(|| first().map(|byte| matches!(byte, b'{' | b'[')));
+                if self.is_message_json == Some(true) {
+                    self.scanner.read(part, &mut self.answer);
+                }
+            }
+            frames::Piece::End => self.end_message(),
+            frames::Piece::Close => self.answer.end_stream(),
+        }
+    }
+
+    fn end_message(&mut self) {
+        if self.is_message_json.take() == Some(true) {
+            self.scanner.restart();
+            self.answer.end_event(self.format, b"");
         }
     }
 
@@ -251,6 +323,7 @@ impl Body {
         match self.shape {
             Shape::Events if self.splitter.finish() => self.end_event(),
             Shape::Json => self.answer.end_event(self.format, b""),
+            Shape::Messages => self.end_message(),
             Shape::Events | Shape::Opaque | Shape::Unseen => {}
         }
         true
@@ -260,7 +333,7 @@ impl Body {
     fn is_stream(&self) -> bool {
         match self.shape {
             Shape::Events | Shape::Unseen => self.declared == Declared::Events || self.scanner.documents() > 0,
-            Shape::Json | Shape::Opaque => false,
+            Shape::Json | Shape::Messages | Shape::Opaque => false,
         }
     }
 

@@ -46,6 +46,33 @@ pub struct Tokens {
     pub image_output: u64,
 }
 
+impl Tokens {
+    /// All that was put in, whatever its class: what context tiers go by.
+    pub fn input_all(&self) -> u64 {
+        [self.cached_input, self.cache_write_5m, self.cache_write_1h, self.audio_input, self.image_input]
+            .into_iter()
+            .fold(self.input, u64::saturating_add)
+    }
+
+    /// Adds others, class by class.
+    pub fn add(&mut self, more: &Self) {
+        for (sum, more) in [
+            (&mut self.input, more.input),
+            (&mut self.cached_input, more.cached_input),
+            (&mut self.cache_write_5m, more.cache_write_5m),
+            (&mut self.cache_write_1h, more.cache_write_1h),
+            (&mut self.output, more.output),
+            (&mut self.reasoning, more.reasoning),
+            (&mut self.audio_input, more.audio_input),
+            (&mut self.audio_output, more.audio_output),
+            (&mut self.image_input, more.image_input),
+            (&mut self.image_output, more.image_output),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
 /// Units that are no tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -58,11 +85,43 @@ pub struct Units {
     pub requests: u64,
 }
 
+impl Units {
+    /// Adds others, unit by unit.
+    pub fn add(&mut self, more: &Self) {
+        for (sum, more) in [
+            (&mut self.images, more.images),
+            (&mut self.millis, more.millis),
+            (&mut self.characters, more.characters),
+            (&mut self.searches, more.searches),
+            (&mut self.requests, more.requests),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+/// Part of an answer that has a price of its own: a response among several, or what another model did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Which model it was; `None` when it is not told.
+    pub model: Option<String>,
+    /// It was another model than the one that was asked for.
+    pub is_aside: bool,
+    pub service_tier: Option<String>,
+    pub tokens: Tokens,
+    pub units: Units,
+    /// The largest input of the requests that are summed here: what context tiers go by.
+    pub input_largest: u64,
+}
+
 /// What one answer used, as its meter read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
+    /// All of it, parts included.
     pub tokens: Tokens,
     pub units: Units,
+    /// The parts, where they are not all priced alike; empty where the answer is one.
+    pub parts: Vec<Part>,
     pub source: UsageSource,
     /// The model that answered, when the answer names one.
     pub model_served: Option<String>,

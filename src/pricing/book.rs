@@ -9,7 +9,11 @@ use super::{
     variant,
 };
 use crate::base::clock::Timestamp;
-use std::{cmp::Reverse, collections::HashMap, fmt, iter};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+    fmt, iter,
+};
 
 /// A price in whole pico-dollars (1e-12 USD) for one unit: $0.01 for a million tokens is 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -247,9 +251,24 @@ impl PriceBook {
         &self.version
     }
 
+    /// The providers that rows or terms name, each once, in order.
+    pub fn providers(&self) -> BTreeSet<&str> {
+        self.rows.iter().map(|row| row.provider.as_str()).chain(self.terms.keys().map(String::as_str)).collect()
+    }
+
     /// Its rows in their order.
     pub fn rows(&self) -> &[PriceRow] {
         &self.rows
+    }
+
+    /// A row's version, and behind `*` what its prices are multiplied by where that changes them.
+    pub fn version_by_terms(&self, row: &PriceRow, times: Factor) -> String {
+        let mut version = self.row_version(row);
+        if times != Factor::ONE {
+            version.push('*');
+            version.push_str(&times.to_string());
+        }
+        version
     }
 
     /// A text that says which row of which book it is: `<version>/<provider>/<model>`, and `@<from>` where the

@@ -5,9 +5,9 @@
 //! largest amount and marked.
 
 use super::{
-    book::{Factor, PriceBook, PriceRow},
+    book::{Factor, PriceBook, PriceRow, Variant},
     class::{Class, input_tokens},
-    variant::{Found, Layers},
+    variant::Layers,
 };
 use crate::{
     base::{clock::Timestamp, money::Money},
@@ -19,7 +19,8 @@ use crate::{
 pub struct Charge {
     pub cost: Money,
     /// The price row's version; empty when the model has no price.
-    /// Behind `*` stands what its prices were multiplied by, behind `#` the row's variants that named a price that was used: `…/gpt-5.4#flex>272000`.
+    /// Behind `*` stands what its prices were multiplied by, behind `#` the row's variants that named a price that was
+    /// used: `…/gpt-5.4#flex>272000`. Several rows, where parts of the answer have a row of their own, are joined with `+`.
     pub price_version: String,
     /// Cost per class, in the order of the classes; only classes that were used.
     pub breakdown: Vec<(&'static str, Money)>,
@@ -35,19 +36,28 @@ pub struct Charge {
 const ATTOS_PER_NANO: i128 = 1_000_000_000;
 
 /// What one class came to, before rounding.
-struct Share<'a> {
+struct Share {
     class: Class,
     attos: i128,
-    found: Found<'a>,
 }
 
-/// What a reading costs by the book: by the model that served, or else the one that was requested.
+/// What a reading costs by the book: by the model that served, or else the one that was requested. Where it has parts,
+/// each has its own row and its own context tier; the whole is rounded once.
 pub fn charge(book: &PriceBook, reading: &Reading, provider: &str, model_requested: &str, at: Timestamp) -> Charge {
-    let model_served = reading.model_served.as_deref().unwrap_or_default();
-    match book.find_with_terms(provider, model_served, model_requested, at) {
-        Some((row, factor)) => charge_by_row(book, row, factor, reading),
-        None => Charge { unpriced: names(used(reading).map(|(class, _)| class)), ..Charge::default() },
+    let mut bill = Bill::default();
+    let find =
+        |served: Option<&str>, requested| book.find_with_terms(provider, served.unwrap_or_default(), requested, at);
+    if reading.parts.is_empty() {
+        let row = find(reading.model_served.as_deref(), model_requested);
+        bill.add(book, row, reading, input_tokens(reading));
     }
+    for part in &reading.parts {
+        let row = find(part.model.as_deref(), if part.is_aside { "" } else { model_requested });
+        let service_tier = part.service_tier.clone();
+        let alone = Reading { tokens: part.tokens, units: part.units, service_tier, ..Reading::default() };
+        bill.add(book, row, &alone, part.input_largest);
+    }
+    bill.charge()
 }
 
 fn used(reading: &Reading) -> impl Iterator<Item = (Class, i128)> + '_ {
@@ -55,33 +65,68 @@ fn used(reading: &Reading) -> impl Iterator<Item = (Class, i128)> + '_ {
     counted.filter(|(_, thousandths)| *thousandths > 0)
 }
 
-fn charge_by_row(book: &PriceBook, row: &PriceRow, factor: Factor, reading: &Reading) -> Charge {
-    let service_tier = reading.service_tier.as_deref().unwrap_or_default();
-    let layers = Layers::choose(row, service_tier, input_tokens(reading));
-    let (mut shares, mut unpriced) = (Vec::new(), Vec::new());
-    for (class, thousandths) in used(reading) {
-        match layers.price(class) {
-            Some(found) => {
-                let attos = thousandths.saturating_mul(i128::from(found.0.0)).saturating_mul(i128::from(factor.0));
-                shares.push(Share { class, attos, found });
+/// The charge of all parts of a reading as it is gathered.
+#[derive(Default)]
+struct Bill {
+    shares: Vec<Share>,
+    unpriced: Vec<Class>,
+    versions: Vec<String>,
+}
+
+impl Bill {
+    /// Adds what was used by one row; its context tier goes by `input`.
+    fn add(&mut self, book: &PriceBook, row: Option<(&PriceRow, Factor)>, reading: &Reading, input: u64) {
+        let Some((row, factor)) = row else {
+            self.unpriced.extend(used(reading).map(|(class, _)| class));
+            return;
+        };
+        let layers = Layers::choose(row, reading.service_tier.as_deref().unwrap_or_default(), input);
+        let (mut priced, mut unpriced) = (Vec::new(), Vec::new());
+        for (class, thousandths) in used(reading) {
+            match layers.price(class) {
+                Some(found) => priced.push((class, thousandths, found)),
+                None => unpriced.push(class),
             }
-            None => unpriced.push(class),
+        }
+        if priced.is_empty() && !unpriced.is_empty() {
+            self.unpriced.append(&mut unpriced);
+            return;
+        }
+        self.unpriced.extend(unpriced.into_iter().filter(|class| !class.is_another_measure()));
+        let mut version = book.version_by_terms(row, factor);
+        push_variants(&mut version, &layers, &priced.iter().filter_map(|(_, _, found)| found.1));
+        if !self.versions.contains(&version) {
+            self.versions.push(version);
+        }
+        for (class, thousandths, found) in priced {
+            let attos = thousandths.saturating_mul(i128::from(found.0.0)).saturating_mul(i128::from(factor.0));
+            self.share(class, attos);
         }
     }
-    if shares.is_empty() && !unpriced.is_empty() {
-        return Charge { unpriced: names(unpriced), ..Charge::default() };
+
+    fn share(&mut self, class: Class, attos: i128) {
+        match self.shares.iter_mut().find(|share| share.class == class) {
+            Some(share) => share.attos = share.attos.saturating_add(attos),
+            None => self.shares.push(Share { class, attos }),
+        }
     }
-    unpriced.retain(|class| !class.is_another_measure());
-    let total = shares.iter().fold(0_i128, |sum, share| sum.saturating_add(share.attos));
-    // Prices and counts are never negative, so half up is half away from zero.
-    let nanos = total.saturating_add(ATTOS_PER_NANO / 2) / ATTOS_PER_NANO;
-    let (cost, saturated) = i64::try_from(nanos).map_or((i64::MAX, true), |nanos| (nanos, false));
-    Charge {
-        cost: Money::from_nanos(cost),
-        price_version: version_of(book, row, factor, (&layers, &shares)),
-        breakdown: break_down(&shares, cost),
-        unpriced: names(unpriced),
-        saturated,
+
+    fn charge(mut self) -> Charge {
+        let total = self.shares.iter().fold(0_i128, |sum, share| sum.saturating_add(share.attos));
+        // Prices and counts are never negative, so half up is half away from zero.
+        let nanos = total.saturating_add(ATTOS_PER_NANO / 2) / ATTOS_PER_NANO;
+        let (cost, saturated) = i64::try_from(nanos).map_or((i64::MAX, true), |nanos| (nanos, false));
+        // in the order of the classes, each once
+        self.shares.sort_by_key(|share| share.class as usize);
+        self.unpriced.sort_by_key(|class| *class as usize);
+        self.unpriced.dedup();
+        Charge {
+            cost: Money::from_nanos(cost),
+            price_version: self.versions.join("+"),
+            breakdown: break_down(&self.shares, cost),
+            unpriced: names(self.unpriced),
+            saturated,
+        }
     }
 }
 
@@ -89,30 +134,19 @@ fn names(classes: impl IntoIterator<Item = Class>) -> Vec<&'static str> {
     classes.into_iter().map(Class::name).collect()
 }
 
-fn version_of(
-    book: &PriceBook,
-    row: &PriceRow,
-    factor: Factor,
-    (layers, shares): (&Layers<'_>, &[Share<'_>]),
-) -> String {
-    let mut version = book.row_version(row);
-    if factor != Factor::ONE {
-        version.push('*');
-        version.push_str(&factor.to_string());
-    }
-    let was_used =
-        |variant: &&_| shares.iter().any(|share| share.found.1.is_some_and(|used| std::ptr::eq(used, *variant)));
+/// Adds the variants whose prices were used to a row's version.
+fn push_variants<'a>(version: &mut String, layers: &Layers<'a>, used: &(impl Iterator<Item = &'a Variant> + Clone)) {
+    let was_used = |variant: &&Variant| used.clone().any(|used| std::ptr::eq(used, *variant));
     for (place, variant) in layers.variants().filter(was_used).enumerate() {
         version.push(if place == 0 { '#' } else { ',' });
         version.push_str(&variant.to_string());
     }
-    version
 }
 
 /// Splits the cost among the classes: each gets its whole nano-dollars, and those that lost most by that get one
 /// of the nano-dollars that are left (largest remainder). A cost that was held at the largest amount goes to the
 /// classes in their order until it is used up.
-fn break_down(shares: &[Share<'_>], cost: i64) -> Vec<(&'static str, Money)> {
+fn break_down(shares: &[Share], cost: i64) -> Vec<(&'static str, Money)> {
     let mut left = cost;
     let mut parts: Vec<(&'static str, i64, i128)> = Vec::with_capacity(shares.len());
     for share in shares {
@@ -133,7 +167,7 @@ fn break_down(shares: &[Share<'_>], cost: i64) -> Vec<(&'static str, Money)> {
 mod tests {
     use super::*;
     use crate::{
-        metering::reading::{Tokens, Units},
+        metering::reading::{Part, Tokens, Units},
         pricing::book::{Pico, Prices, Terms, Variant},
     };
     use proptest::prelude::*;
@@ -203,6 +237,38 @@ mod tests {
         reading.units.images = 1;
         let charge = charge_with(prices, Vec::new(), &reading);
         assert_eq!((charge.cost.nanos(), nanos(&charge)), (3, vec![1, 0, 2]), "2.5 is away from zero");
+    }
+
+    #[test]
+    fn each_part_has_its_own_row_and_tier_and_the_whole_is_rounded_once() {
+        let large = Variant {
+            service_tier: None,
+            input_tokens_above: Some(10),
+            prices: Prices { input: Some(Pico(1_000_000)), ..Prices::default() },
+        };
+        let prices = |pico| Prices { input: Some(Pico(pico)), output: Some(Pico(pico)), ..Prices::default() };
+        let other = PriceRow { model: "o".into(), ..row(prices(300), Vec::new()) };
+        let book = PriceBook::new("v1".into(), vec![row(prices(400), vec![large]), other]).unwrap();
+        let part = |model: Option<&str>, is_aside, input, output| Part {
+            model: model.map(str::to_owned),
+            is_aside,
+            tokens: Tokens { input, output, ..Tokens::default() },
+            input_largest: input,
+            ..Part::default()
+        };
+        // 0.4 and 0.3 are nothing by themselves
+        let parts = vec![part(None, false, 1, 0), part(Some("o"), true, 1, 0)];
+        let two = charge(&book, &Reading { parts, ..Reading::default() }, "openai", "m", Timestamp::from_millis(1));
+        assert_eq!((two.cost.nanos(), two.price_version.as_str()), (1, "v1/openai/m+v1/openai/o"));
+        assert_eq!(two.breakdown, [("input", Money::from_nanos(1))], "a class stands once");
+        // ten each are not above ten together; eleven are by themselves
+        let parts = vec![Part { input_largest: 10, ..part(None, false, 20, 0) }, part(None, false, 11, 1)];
+        let tiers = charge(&book, &Reading { parts, ..Reading::default() }, "openai", "m", Timestamp::from_millis(1));
+        assert_eq!((tiers.cost.nanos(), tiers.price_version.as_str()), (11_008, "v1/openai/m+v1/openai/m#>10"));
+        // what another model did is never priced as the one that was asked for
+        let parts = vec![part(Some("unknown"), true, 1_000_000, 0), part(None, true, 0, 5)];
+        let aside = charge(&book, &Reading { parts, ..Reading::default() }, "openai", "m", Timestamp::from_millis(1));
+        assert_eq!(aside, Charge { unpriced: vec!["input", "output"], ..Charge::default() });
     }
 
     #[test]

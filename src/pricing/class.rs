@@ -79,6 +79,11 @@ impl Class {
         }
     }
 
+    /// Whether its unit is a token.
+    pub(super) const fn is_of_tokens(self) -> bool {
+        !matches!(self, Self::Images | Self::Seconds | Self::Characters | Self::Searches | Self::Requests)
+    }
+
     /// Whether it measures an answer that tokens or another unit may measure as well. A row charges by one of them
     /// and leaves the others out on purpose.
     pub(super) const fn is_another_measure(self) -> bool {

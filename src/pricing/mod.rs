@@ -6,3 +6,4 @@ pub mod charge;
 mod class;
 mod names;
 mod variant;
+pub mod view;

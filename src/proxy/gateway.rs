@@ -14,7 +14,7 @@ use crate::{
         arrive,
         exchange::{Ending, Exchange, Surface},
         refusal::{Kind, Refusal},
-        relay::Answer,
+        relay::{Answer, Sent},
         settle::Settlement,
         target::{BadTarget, Target},
     },
@@ -195,9 +195,10 @@ impl ProxyHttp for Gateway {
         }
         let Ok(routed) = passage.routed() else { return Ok(()) };
         answer_head::blot_out(&routed.route.credential, response)?;
-        let endpoint = routed.endpoint.as_deref().filter(|_| status != 101);
-        let bytes_in = passage.exchange.bytes_in;
-        let answer = Answer::begin(routed.route.provider.dialect, endpoint, status, &response.headers, bytes_in);
+        let characters = passage.exchange.asked.as_ref().and_then(|asked| asked.characters);
+        let sent = Sent { bytes: passage.exchange.bytes_in, characters };
+        let (dialect, endpoint) = (routed.route.provider.dialect, routed.endpoint.as_deref());
+        let answer = Answer::begin(dialect, endpoint, status, &response.headers, sent);
         passage.exchange.answer = Some(answer);
         passage.exchange.status = status;
         if status != 101 {

@@ -44,6 +44,8 @@ pub struct UsageEvent<'a> {
     pub tokens: Tokens,
     pub units: Units,
     pub usage_source: UsageSource,
+    /// The service tier that the answer reported; empty when it named none.
+    pub service_tier: Cow<'a, str>,
     pub charge: Charge,
     pub provider_request_id: Cow<'a, str>,
     /// Attribution tags, names in lower case, sorted.
@@ -77,6 +79,7 @@ pub(super) fn sample() -> UsageEvent<'static> {
         tokens: Tokens { input: 100, cached_input: 20, output: 50, reasoning: 10, ..Tokens::default() },
         units: Units::default(),
         usage_source: UsageSource::Provider,
+        service_tier: "default".into(),
         charge: Charge {
             cost: Money::from_nanos(1_500),
             price_version: "gpt-5@2026-01-01".into(),

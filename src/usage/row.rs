@@ -5,6 +5,11 @@ use super::event::UsageEvent;
 /// The table that holds one row for each exchange and each later correction.
 pub const TABLE: &str = "usage_events";
 
+/// The kind of a row that stands for an exchange.
+pub const EXCHANGE: &str = "exchange";
+/// The kind of a row that corrects an exchange's cost.
+pub const ADJUSTMENT: &str = "adjustment";
+
 /// The columns that an event fills, in the order in which `encode` writes them, with their types in the schema.
 pub const COLUMNS: &[(&str, &str)] = &[
     ("kind", "LowCardinality(String)"),
@@ -50,6 +55,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("price_version", "LowCardinality(String)"),
     ("provider_request_id", "String"),
     ("tags", "Map(LowCardinality(String), String)"),
+    ("service_tier", "LowCardinality(String)"),
 ];
 
 /// The statement that a batch is inserted with; `head` and rows follow it.
@@ -70,7 +76,7 @@ pub fn head() -> Vec<u8> {
 
 /// Appends an event's row in ClickHouse's `RowBinary`.
 pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
-    text(row, "exchange"); // kind
+    text(row, EXCHANGE);
     text(row, ""); // reason
     row.extend_from_slice(event.request_id.as_bytes());
     row.extend_from_slice(&event.time.millis().to_le_bytes());
@@ -123,6 +129,7 @@ pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
         text(row, name);
         text(row, value);
     }
+    text(row, &event.service_tier);
 }
 
 fn text(row: &mut Vec<u8>, value: &str) {
@@ -150,8 +157,13 @@ mod tests {
 
     #[test]
     fn every_column_stands_in_the_schema_with_its_type_and_in_this_order() {
-        let ddl = include_str!("../../schema/0001_usage_events.sql");
-        let mut lines = ddl.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let ddl =
+            [include_str!("../../schema/0001_usage_events.sql"), include_str!("../../schema/0004_corrections.sql")]
+                .concat();
+        let mut lines = ddl.lines().map(|line| {
+            let line = line.trim_start().trim_start_matches("ADD COLUMN IF NOT EXISTS ");
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        });
         for (name, kind) in COLUMNS {
             let begins = format!("{name} {kind}");
             assert!(

@@ -178,6 +178,18 @@ fn backoff(failures: u32, random: u32) -> Duration {
     Duration::from_millis(half + u64::from(random) % (half + 1))
 }
 
+/// A client of the tables, whose inserts count once for each deduplication token.
+pub(super) fn inserting(client: &Client, settings: &Settings) -> Client {
+    client
+        .clone()
+        .with_database(&settings.database)
+        // we batch ourselves, and the answer must mean that the rows are on disk
+        .with_setting("async_insert", "0")
+        .with_setting("insert_deduplicate", "1")
+        // older servers default to 0, and a retry would then count twice in the rollups
+        .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
+}
+
 /// ClickHouse, embedded or a server.
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
@@ -188,14 +200,7 @@ pub struct ClickHouse {
 impl ClickHouse {
     /// The store behind a client that has its address and login.
     pub fn new(client: &Client, settings: &Settings) -> Self {
-        let client = client
-            .clone()
-            .with_database(&settings.database)
-            // we batch ourselves, and the answer must mean that the rows are on disk
-            .with_setting("async_insert", "0")
-            .with_setting("insert_deduplicate", "1")
-            // older servers default to 0, and a retry would then count twice in the rollups
-            .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1");
+        let client = inserting(client, settings);
         Self { client, settings: settings.clone() }
     }
 

@@ -57,6 +57,7 @@ impl From<ExpectedReading> for Reading {
         Self {
             tokens: expected.tokens,
             units: expected.units,
+            parts: Vec::new(),
             source: expected.source,
             model_served: expected.model_served,
             service_tier: expected.service_tier,
@@ -125,7 +126,9 @@ impl Case {
         let mut meter = self.meter(coding);
         chunks.into_iter().for_each(|chunk| meter.read(chunk));
         let reading = meter.finish();
-        assert_eq!(reading, self.reading, "{} {coding} {}: {}", self.name, how(), self.why);
+        // their prices are another test's
+        let expected = Reading { parts: reading.parts.clone(), ..self.reading.clone() };
+        assert_eq!(reading, expected, "{} {coding} {}: {}", self.name, how(), self.why);
         assert_eq!(meter.finish(), reading, "{}: asking again changes nothing", self.name);
     }
 

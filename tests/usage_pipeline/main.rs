@@ -2,6 +2,7 @@
 //! Needs the engine's library (`make setup`), or a ClickHouse server of your own in `GATEWAY_TEST_CLICKHOUSE_URL`.
 #![cfg(test)]
 
+mod corrections;
 mod oracle;
 mod row;
 mod stats;

@@ -2,7 +2,7 @@
 
 use sociaro_gateway::usage::event::UsageEvent;
 
-/// One row as it is read back. Field names are column names; `schema/0001_usage_events.sql` says what each holds.
+/// One row as it is read back. Field names are column names; the comments in `schema/` say what each holds.
 #[derive(Debug, Clone, PartialEq, Eq, clickhouse::Row, serde::Deserialize)]
 pub(crate) struct UsageRow<'a> {
     pub(crate) kind: &'a str,
@@ -50,6 +50,7 @@ pub(crate) struct UsageRow<'a> {
     pub(crate) provider_request_id: &'a str,
     #[serde(borrow)]
     pub(crate) tags: Vec<(&'a str, &'a str)>,
+    pub(crate) service_tier: &'a str,
 }
 
 impl<'a> From<&'a UsageEvent<'_>> for UsageRow<'a> {
@@ -99,6 +100,7 @@ impl<'a> From<&'a UsageEvent<'_>> for UsageRow<'a> {
             price_version: &charge.price_version,
             provider_request_id: &event.provider_request_id,
             tags: event.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            service_tier: &event.service_tier,
         }
     }
 }

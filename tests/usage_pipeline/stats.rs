@@ -11,12 +11,13 @@ use sociaro_gateway::{
         tasks::Tasks,
     },
     usage::{
+        ask::AskError,
         event::UsageEvent,
         queue::queue,
         settings::Settings,
         shipper::{ClickHouse, Shipper},
         source::MemorySource,
-        stats::{StatsAnswer, StatsError, StatsQuery},
+        stats::{StatsAnswer, StatsQuery},
     },
 };
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ use std::borrow::Cow;
 const DIMENSIONS: [&str; 10] =
     ["provider", "model", "endpoint", "key", "status", "environment", "error_type", "feature", "team", "a.b-c"];
 
-async fn ask(store: &Store, pairs: &[(&str, &str)], organization: &str) -> Result<StatsAnswer, StatsError> {
+async fn ask(store: &Store, pairs: &[(&str, &str)], organization: &str) -> Result<StatsAnswer, AskError> {
     ask_with(store, &store.settings, pairs, organization).await
 }
 
@@ -33,7 +34,7 @@ async fn ask_with(
     settings: &Settings,
     pairs: &[(&str, &str)],
     organization: &str,
-) -> Result<StatsAnswer, StatsError> {
+) -> Result<StatsAnswer, AskError> {
     let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let query = StatsQuery::parse(&pairs, clock::now(), settings).unwrap();
     query.run(&store.client, &OrganizationId::new(organization)).await
@@ -177,7 +178,7 @@ async fn no_parameter_reaches_another_organizations_usage() {
         let answer = ask(&store, &[], value).await.unwrap();
         assert_eq!(answer.totals.requests, u64::from(value == "org_b"), "{value}");
     }
-    assert_eq!(ask(&store, &[("environment", "*")], "").await.unwrap_err(), StatsError::Internal);
+    assert_eq!(ask(&store, &[("environment", "*")], "").await.unwrap_err(), AskError::Internal);
 }
 
 #[tokio::test]
@@ -187,12 +188,12 @@ async fn too_dear_a_question_and_a_missing_store_say_so_without_the_stores_words
     let events: Vec<UsageEvent<'static>> = (0..20).map(|_| UsageEvent { time: now, ..event(&mut dice, now) }).collect();
     store.insert("one", &events).await;
     let small = Settings { query_rows_max: 1, ..store.settings.clone() };
-    assert_eq!(ask_with(&store, &small, &[], "org_a").await.unwrap_err(), StatsError::TooExpensive);
+    assert_eq!(ask_with(&store, &small, &[], "org_a").await.unwrap_err(), AskError::TooExpensive);
     let absent = Settings { database: "absent".into(), ..store.settings.clone() };
-    assert_eq!(ask_with(&store, &absent, &[], "org_a").await.unwrap_err(), StatsError::Unavailable);
+    assert_eq!(ask_with(&store, &absent, &[], "org_a").await.unwrap_err(), AskError::Unavailable);
     let unplugged = clickhouse::Client::default().with_url("http://127.0.0.1:1");
     let query = StatsQuery::parse(&[], now, &store.settings).unwrap();
-    assert_eq!(query.run(&unplugged, &OrganizationId::new("org_a")).await.unwrap_err(), StatsError::Unavailable);
+    assert_eq!(query.run(&unplugged, &OrganizationId::new("org_a")).await.unwrap_err(), AskError::Unavailable);
 }
 
 #[tokio::test]

@@ -265,6 +265,7 @@ pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent<'static> {
         },
         units: Units::default(),
         usage_source: *dice.one_of(&[UsageSource::Provider, UsageSource::Estimated, UsageSource::None]),
+        service_tier: "default".into(),
         charge: Charge {
             cost: Money::from_nanos(cost),
             price_version: if priced { "v1".into() } else { String::new() },

@@ -59,21 +59,44 @@ impl AnswerFormat for Anthropic {
 
     fn used(&self, figures: &Map<String, Value>) -> Option<Used> {
         count(figures, &["input_tokens"]).or_else(|| count(figures, &["output_tokens"]))?;
-        let mut tokens = Tokens::default();
+        let (mut tokens, mut asides) = (Tokens::default(), Vec::new());
         // what other passes over the context used is told in them alone, so they stand for the whole
         match member(figures, &["iterations"]).and_then(Value::as_array).filter(|passes| !passes.is_empty()) {
-            Some(passes) => passes.iter().filter_map(Value::as_object).for_each(|pass| add(&mut tokens, pass)),
+            Some(passes) => add_passes(&mut tokens, &mut asides, passes),
             None => add(&mut tokens, figures),
         }
         let searches = count(figures, &["server_tool_use", "web_search_requests"]).unwrap_or_default();
         let tier = text(figures, &["service_tier"]);
         // a fast answer has a price of its own, as a tier has
         let tier = if text(figures, &["speed"]) == Some("fast") { Some("fast") } else { tier };
-        Some(Used { tokens, units: Units { searches, ..Units::default() }, tier: tier.map(str::to_owned) })
+        let units = Units { searches, ..Units::default() };
+        Some(Used { tokens, units, tier: tier.map(str::to_owned), asides })
     }
 
     fn known(&self) -> &'static [&'static str] {
         KNOWN
+    }
+}
+
+/// Adds passes of the answer's model. Where several models had a part (an adviser, one that another fell back to), each is
+/// told apart, as each has its price.
+fn add_passes(tokens: &mut Tokens, asides: &mut Vec<(String, Tokens)>, passes: &[Value]) {
+    let passes = passes.iter().filter_map(Value::as_object);
+    let model = |pass| text(pass, &["model"]);
+    let first = passes.clone().find_map(model);
+    let is_one_model = passes.clone().filter_map(model).all(|model| Some(model) == first);
+    for pass in passes {
+        let Some(model) = model(pass).filter(|_| !is_one_model) else {
+            add(tokens, pass);
+            continue;
+        };
+        let place = asides.iter().position(|(known, _)| known == model).unwrap_or_else(|| {
+            asides.push((model.to_owned(), Tokens::default()));
+            asides.len() - 1
+        });
+        if let Some((_, tokens)) = asides.get_mut(place) {
+            add(tokens, pass);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The output leaves out thoughts and the input leaves out what tools put in; both are added. Cached tokens and
 //! modalities are inside. Figures are cumulative, and a zero may be missing. Streams have no end of their own but a
-//! reason to finish. Leaves out Live, video jobs and batches; the compatible endpoint is `OpenAI`'s format.
+//! reason to finish. Live tells figures turn by turn. Leaves out video jobs and batches; the compatible endpoint is
+//! `OpenAI`'s format.
 
 use crate::metering::{
     format::{Actions, AnswerFormat, Meaning, Used, count, text},
@@ -71,33 +72,7 @@ impl AnswerFormat for Gemini {
 
     fn used(&self, figures: &Map<String, Value>) -> Option<Used> {
         let names = if figures.contains_key("total_input_tokens") { &INTERACTIONS } else { &CONTENT };
-        let figure = |name: &str| count(figures, &[name]);
-        let (prompt, output) = (figure(names.prompt), figure(names.output));
-        prompt.or(output).or_else(|| figure(names.thoughts))?;
-        let modality = |list: &str, which: &str| of_modality(figures, list, which);
-        let uncached = |which| modality(names.prompt_by, which).saturating_sub(modality(names.cached_by, which));
-        let cached = figure(names.cached).unwrap_or_default();
-        let thoughts = figure(names.thoughts).unwrap_or_default();
-        let audio_input = uncached("AUDIO");
-        let image_input = uncached("IMAGE");
-        let audio_output = modality(names.output_by, "AUDIO");
-        let image_output = modality(names.output_by, "IMAGE");
-        let text_output = output.unwrap_or_default().saturating_sub(audio_output).saturating_sub(image_output);
-        let text_input =
-            prompt.unwrap_or_default().saturating_sub(cached).saturating_sub(audio_input).saturating_sub(image_input);
-        let tokens = Tokens {
-            input: text_input.saturating_add(figure(names.tools).unwrap_or_default()),
-            cached_input: cached,
-            output: text_output.saturating_add(thoughts),
-            reasoning: thoughts,
-            audio_input,
-            audio_output,
-            image_input,
-            image_output,
-            ..Tokens::default()
-        };
-        let units = Units { searches: searches(figures), ..Units::default() };
-        Some(Used { tokens, units, tier: text(figures, &["serviceTier"]).map(str::to_owned) })
+        used(figures, names)
     }
 
     fn known(&self) -> &'static [&'static str] {
@@ -105,7 +80,77 @@ impl AnswerFormat for Gemini {
     }
 }
 
-/// What the two APIs call the same figures.
+/// Messages of a Live WebSocket. Each turn's figures are its own, its context read again included, and turns are summed.
+/// No message of the provider's names the model: the caller's first one does.
+#[derive(Debug)]
+pub struct Live;
+
+static MESSAGE: Node = Node::inside(
+    "",
+    &[
+        Node::inside("setupComplete", &[Node::take("sessionId", Take::Id)]),
+        Node::take("usageMetadata", Take::Usage),
+        Node::inside(
+            "serverContent",
+            &[
+                Node::take("turnComplete", Take::PartEnd),
+                Node::inside("groundingMetadata", &[Node::take("webSearchQueries", Take::Search)]),
+            ],
+        ),
+        Node::take("error", Take::Error),
+    ],
+);
+
+impl AnswerFormat for Live {
+    fn wanted(&self) -> &'static Node {
+        &MESSAGE
+    }
+
+    fn meaning(&self, _: &[u8]) -> Meaning {
+        Meaning { actions: Actions::New, ..Meaning::default() }
+    }
+
+    fn used(&self, figures: &Map<String, Value>) -> Option<Used> {
+        used(figures, &LIVE)
+    }
+
+    fn known(&self) -> &'static [&'static str] {
+        KNOWN
+    }
+}
+
+fn used(figures: &Map<String, Value>, names: &Names) -> Option<Used> {
+    let figure = |name: &str| count(figures, &[name]);
+    let (prompt, output) = (figure(names.prompt), figure(names.output));
+    prompt.or(output).or_else(|| figure(names.thoughts))?;
+    let modality = |list: &str, which: &str| of_modality(figures, list, which);
+    let uncached = |which| modality(names.prompt_by, which).saturating_sub(modality(names.cached_by, which));
+    let cached = figure(names.cached).unwrap_or_default();
+    let thoughts = figure(names.thoughts).unwrap_or_default();
+    let audio_input = uncached("AUDIO");
+    let image_input = uncached("IMAGE");
+    let audio_output = modality(names.output_by, "AUDIO");
+    let image_output = modality(names.output_by, "IMAGE");
+    let text_output = output.unwrap_or_default().saturating_sub(audio_output).saturating_sub(image_output);
+    let text_input =
+        prompt.unwrap_or_default().saturating_sub(cached).saturating_sub(audio_input).saturating_sub(image_input);
+    let tokens = Tokens {
+        input: text_input.saturating_add(figure(names.tools).unwrap_or_default()),
+        cached_input: cached,
+        output: text_output.saturating_add(thoughts),
+        reasoning: thoughts,
+        audio_input,
+        audio_output,
+        image_input,
+        image_output,
+        ..Tokens::default()
+    };
+    let units = Units { searches: searches(figures), ..Units::default() };
+    let tier = text(figures, &["serviceTier"]).map(str::to_owned);
+    Some(Used { tokens, units, tier, ..Used::default() })
+}
+
+/// What the three APIs call the same figures.
 struct Names {
     prompt: &'static str,
     prompt_by: &'static str,
@@ -127,6 +172,8 @@ const CONTENT: Names = Names {
     output_by: "candidatesTokensDetails",
     thoughts: "thoughtsTokenCount",
 };
+
+const LIVE: Names = Names { output: "responseTokenCount", output_by: "responseTokensDetails", ..CONTENT };
 
 const INTERACTIONS: Names = Names {
     prompt: "total_input_tokens",
@@ -160,6 +207,7 @@ const KNOWN: &[&str] = &[
     "promptTokenCount",
     "cachedContentTokenCount",
     "candidatesTokenCount",
+    "responseTokenCount",
     "thoughtsTokenCount",
     "toolUsePromptTokenCount",
     "totalTokenCount",

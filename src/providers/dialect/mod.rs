@@ -6,6 +6,7 @@ pub mod dashscope;
 pub mod gemini;
 pub mod mulerouter;
 pub mod openai;
+pub mod realtime;
 
 use super::provider::Dialect;
 use crate::metering::{
@@ -16,6 +17,20 @@ use crate::metering::{
 /// The meter of one answer, by its endpoint's name.
 pub fn answer_meter(dialect: Dialect, endpoint: &str, head: &AnswerHead<'_>) -> AnswerMeter {
     AnswerMeter::new(answer_format(dialect, endpoint), head)
+}
+
+/// The meter of a WebSocket, by its endpoint's name; `extensions` are those that the provider agreed to.
+pub fn socket_meter(dialect: Dialect, endpoint: &str, extensions: &str) -> AnswerMeter {
+    AnswerMeter::of_socket(socket_format(dialect, endpoint), extensions)
+}
+
+/// The format of what a provider says on a WebSocket.
+fn socket_format(dialect: Dialect, endpoint: &str) -> &'static dyn AnswerFormat {
+    match (dialect, endpoint) {
+        (Dialect::Gemini, _) => &gemini::Live,
+        (Dialect::DashScope, "inference.websocket") => &realtime::Inference,
+        _ => &realtime::Realtime,
+    }
 }
 
 /// The format of an endpoint's answers. Providers serve the protocols of `OpenAI` and Anthropic beside their own, and
@@ -62,6 +77,20 @@ mod tests {
         ];
         for (dialect, endpoint, expected) in cases {
             assert_eq!(format!("{:?}", answer_format(dialect, endpoint)), expected, "{dialect:?} {endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_has_a_format_of_its_own() {
+        let cases = [
+            (Dialect::OpenAi, "realtime", "Realtime"),
+            (Dialect::OpenAi, "responses.websocket", "Realtime"),
+            (Dialect::DashScope, "realtime", "Realtime"),
+            (Dialect::DashScope, "inference.websocket", "Inference"),
+            (Dialect::Gemini, "live", "Live"),
+        ];
+        for (dialect, endpoint, expected) in cases {
+            assert_eq!(format!("{:?}", socket_format(dialect, endpoint)), expected, "{dialect:?} {endpoint}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The totals hold everything: cached, cache-write, audio and image tokens are inside the input, reasoning inside
 //! the output. Where a provider's total is larger than input and output together, the rest is reasoning that it
-//! left out of the output (xAI). Leaves out Realtime and batches.
+//! left out of the output (xAI). Leaves out batches.
 
 use crate::metering::{
     format::{Actions, AnswerFormat, Figures, Meaning, Text, Used, count, member, text, thousandths_of},
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 #[derive(Debug)]
 pub struct OpenAi;
 
-const ACTIONS: &[Node] = &[Node::inside("action", &[Node::take("type", Take::ToolAction)])];
+pub(super) const ACTIONS: &[Node] = &[Node::inside("action", &[Node::take("type", Take::ToolAction)])];
 
 static WANTED: Node = Node::inside(
     "",
@@ -26,6 +26,8 @@ static WANTED: Node = Node::inside(
         Node::take("model", Take::Model),
         Node::take("service_tier", Take::Tier),
         Node::take("usage", Take::Usage),
+        // drawings as SVG are another model's
+        Node::take("svg_usage", Take::AsideUsage),
         Node::take("error", Take::Error),
         Node::take("delta", Take::Text),
         Node::inside(
@@ -48,6 +50,8 @@ static WANTED: Node = Node::inside(
         // one or the other of each image
         Node::inside("data", &[Node::take("url", Take::Image), Node::take("b64_json", Take::Image)]),
         Node::inside("x_groq", &[Node::take("usage", Take::Usage), Node::take("error", Take::Error)]),
+        // a verbose transcription's
+        Node::take("duration", Take::Seconds),
         Node::take("request_id", Take::Id),
     ],
 );
@@ -110,7 +114,11 @@ impl AnswerFormat for OpenAi {
         let mut tokens = Tokens::default();
         divide_input(&mut tokens, input, figures);
         divide_output(&mut tokens, output, figures);
-        Some(Used { tokens, units: Units { millis: millis.unwrap_or_default(), ..Units::default() }, tier: None })
+        Some(Used {
+            tokens,
+            units: Units { millis: millis.unwrap_or_default(), ..Units::default() },
+            ..Used::default()
+        })
     }
 
     fn known(&self) -> &'static [&'static str] {
@@ -141,21 +149,24 @@ fn divide_input(tokens: &mut Tokens, total: u64, figures: &Map<String, Value>) {
         .or_else(|| count(figures, &["cached_tokens"]));
     let written = detail(&["cache_write_tokens"]).or_else(|| detail(&["cache_creation_input_tokens"]));
     let written_long = detail(&["cache_write_tokens_details", "ttl_12h_tokens"]).unwrap_or_default();
-    // what was cached of a kind is counted as cached, and not again as its kind
-    let uncached = |kind: &str| {
-        detail(&[kind]).unwrap_or_default().saturating_sub(detail(&["cached_tokens_details", kind]).unwrap_or_default())
-    };
     tokens.cached_input = cached.unwrap_or_default();
     tokens.cache_write_5m = written.unwrap_or_default().saturating_sub(written_long);
     tokens.cache_write_1h = written_long;
-    tokens.audio_input = uncached("audio_tokens");
-    tokens.image_input = uncached("image_tokens");
-    tokens.input = total
+    let mut left = total
         .saturating_sub(tokens.cached_input)
         .saturating_sub(tokens.cache_write_5m)
-        .saturating_sub(tokens.cache_write_1h)
-        .saturating_sub(tokens.audio_input)
-        .saturating_sub(tokens.image_input);
+        .saturating_sub(tokens.cache_write_1h);
+    // what was cached of a kind is counted as cached, and not again as its kind; where the kinds of what was cached
+    // are not told, the kinds together are no more than what is left
+    let mut uncached = |kind: &str| {
+        let cached = detail(&["cached_tokens_details", kind]).unwrap_or_default();
+        let uncached = detail(&[kind]).unwrap_or_default().saturating_sub(cached).min(left);
+        left -= uncached;
+        uncached
+    };
+    tokens.audio_input = uncached("audio_tokens");
+    tokens.image_input = uncached("image_tokens");
+    tokens.input = left;
 }
 
 fn divide_output(tokens: &mut Tokens, total: u64, figures: &Map<String, Value>) {
@@ -198,6 +209,7 @@ const KNOWN: &[&str] = &[
     "accepted_prediction_tokens",
     "rejected_prediction_tokens",
     "num_sources_used",
+    "prompt_audio_seconds",
     // told for information: what they stand for is billed by the figures above
     "cost",
     "cost_in_usd_ticks",

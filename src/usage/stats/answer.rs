@@ -1,6 +1,6 @@
 //! The answer to a `StatsQuery`, as JSON and as CSV (RFC 4180).
 
-use super::{Dimension, StatsQuery};
+use super::{super::selection::Dimension, StatsQuery};
 use crate::base::{clock::Timestamp, money::Money};
 use serde::{
     Serialize, Serializer,
@@ -60,8 +60,8 @@ impl Serialize for StatsAnswer {
         let query = &self.query;
         let group_by: Vec<&str> = query.group_by.iter().map(Dimension::name).collect();
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("since", &query.since.to_rfc3339())?;
-        map.serialize_entry("until", &query.until.to_rfc3339())?;
+        map.serialize_entry("since", &query.selection.since.to_rfc3339())?;
+        map.serialize_entry("until", &query.selection.until.to_rfc3339())?;
         map.serialize_entry("group_by", &group_by)?;
         map.serialize_entry("interval", &query.interval.map(super::Interval::name))?;
         map.serialize_entry("rows", &Rows(self))?;

@@ -1,7 +1,7 @@
 //! Aggregates over one organization's usage: what `GET /gw/stats` asks and what it answers.
 //!
-//! `StatsQuery::parse` checks parameters, `statement` makes one SQL statement of them (what callers wrote goes in as
-//! parameters of it, never as text), `StatsQuery::run` asks the store, `StatsAnswer` renders as JSON or CSV.
+//! `StatsQuery::parse` checks parameters, `statement` makes one SQL statement of them, `StatsQuery::run` asks the store,
+//! `StatsAnswer` renders as JSON or CSV.
 //! The totals come from the same statement as the rows, so they are the sum over all groups, shown or not.
 
 mod answer;
@@ -10,27 +10,18 @@ mod run;
 mod statement;
 
 pub use answer::{Figures, Percentiles, Row, StatsAnswer};
-pub use run::StatsError;
 
-use super::tag::{hot_column, is_tag_name};
-use crate::base::clock::{Duration, Timestamp};
-
-/// A parameter that cannot be followed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parameter `{name}`: {problem}")]
-pub struct BadParameter {
-    pub name: String,
-    pub problem: String,
-}
+use super::{
+    ask::Bounds,
+    selection::{Dimension, Selection},
+};
 
 /// A checked question, not yet bound to an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatsQuery {
-    since: Timestamp,
-    until: Timestamp,
+    selection: Selection,
     group_by: Vec<Dimension>,
     interval: Option<Interval>,
-    filters: Vec<Filter>,
     order: Vec<Order>,
     limit: u32,
     format: Format,
@@ -50,65 +41,6 @@ pub enum Format {
     #[default]
     Json,
     Csv,
-}
-
-/// What one query may cost the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Bounds {
-    database: String,
-    time_max: Duration,
-    memory_bytes_max: u64,
-    rows_max: u64,
-}
-
-/// What usage is grouped and filtered by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Dimension {
-    Provider,
-    Model,
-    Endpoint,
-    Key,
-    Status,
-    Environment,
-    ErrorType,
-    /// A tag; `column` is set when it is hot and has one of its own.
-    Tag {
-        name: String,
-        column: Option<String>,
-    },
-}
-
-impl Dimension {
-    /// The dimension of that name; `None` when it can be neither a built-in one nor a tag.
-    fn find(name: &str, hot_tags: &[String]) -> Option<Self> {
-        Some(match name {
-            "provider" => Self::Provider,
-            "model" => Self::Model,
-            "endpoint" => Self::Endpoint,
-            "key" => Self::Key,
-            "status" => Self::Status,
-            "environment" => Self::Environment,
-            "error_type" => Self::ErrorType,
-            _ if is_tag_name(name) => {
-                let column = hot_tags.iter().any(|hot| hot == name).then(|| hot_column(name)).flatten();
-                Self::Tag { name: name.into(), column }
-            }
-            _ => return None,
-        })
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Provider => "provider",
-            Self::Model => "model",
-            Self::Endpoint => "endpoint",
-            Self::Key => "key",
-            Self::Status => "status",
-            Self::Environment => "environment",
-            Self::ErrorType => "error_type",
-            Self::Tag { name, .. } => name,
-        }
-    }
 }
 
 /// The width of a bucket of time, in UTC; weeks begin on Monday.
@@ -133,14 +65,6 @@ impl Interval {
             Self::Month => "month",
         }
     }
-}
-
-/// Keeps rows whose dimension equals a value or matches a glob.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Filter {
-    dimension: Dimension,
-    /// As the caller wrote it; a glob when it holds `*` or `?`.
-    value: String,
 }
 
 /// A figure of a row, as a thing to sort by.

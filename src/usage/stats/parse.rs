@@ -1,13 +1,16 @@
 //! From the parameters of a request to a checked `StatsQuery`. Every fault names its parameter.
 
-use super::{BadParameter, Bounds, By, Dimension, Figure, Filter, Format, Interval, Order, StatsQuery};
-use crate::{base::clock::Timestamp, usage::settings::Settings};
+use super::{
+    super::{
+        ask::Bounds,
+        selection::{BadParameter, Dimension, LIMIT_MAX, Selecting, bad, each_once, limit},
+        settings::Settings,
+    },
+    By, Figure, Format, Interval, Order, StatsQuery,
+};
+use crate::base::clock::Timestamp;
 
 const GROUP_BY_MAX: usize = 4;
-const FILTERS_MAX: usize = 32;
-const FILTER_BYTES_MAX: usize = 512;
-const LIMIT_MAX: u32 = 1000;
-const DAY_MS: i64 = 86_400_000;
 /// Names of figures in a row, which a dimension of the same name would hide.
 const ROW_NAMES: [&str; 10] = [
     "bucket",
@@ -22,55 +25,34 @@ const ROW_NAMES: [&str; 10] = [
     "ttft_ms",
 ];
 
-fn bad(name: &str, problem: impl Into<String>) -> BadParameter {
-    BadParameter { name: name.chars().take(64).collect(), problem: problem.into() }
-}
-
 impl StatsQuery {
     /// Reads decoded query parameters. What is no parameter of its own is a filter by a dimension of that name.
     ///
     /// # Errors
     /// The first parameter that cannot be followed, and why.
     pub fn parse(pairs: &[(String, String)], now: Timestamp, settings: &Settings) -> Result<Self, BadParameter> {
-        let mut query = Self {
-            since: now,
-            until: now,
-            group_by: Vec::new(),
-            interval: None,
-            filters: Vec::new(),
-            order: Vec::new(),
-            limit: LIMIT_MAX,
-            format: Format::default(),
-            bounds: Bounds {
-                database: settings.database.clone(),
-                time_max: settings.query_time_max,
-                memory_bytes_max: settings.query_memory_bytes_max,
-                rows_max: settings.query_rows_max,
-            },
-        };
-        let (mut order_by, mut since) = (None, None);
-        for (at, (name, value)) in pairs.iter().enumerate() {
-            if pairs.iter().take(at).any(|(earlier, _)| earlier == name) {
-                return Err(bad(name, "given more than once"));
-            }
+        each_once(pairs)?;
+        let mut selecting = Selecting::new(now, settings);
+        let (mut grouped, mut width, mut rows, mut shape, mut order_by) = (Vec::new(), None, LIMIT_MAX, None, None);
+        for (name, value) in pairs {
             match name.as_str() {
-                "since" => since = Some(moment(name, value, now)?),
-                "until" => query.until = moment(name, value, now)?,
-                "group_by" => query.group_by = group_by(value, &settings.hot_tags)?,
-                "interval" => query.interval = Some(interval(value)?),
-                "limit" => query.limit = limit(value)?,
-                "format" => query.format = format(value)?,
+                "group_by" => grouped = group_by(value, &settings.hot_tags)?,
+                "interval" => width = Some(interval(value)?),
+                "limit" => rows = limit(value)?,
+                "format" => shape = Some(format(value)?),
                 "order_by" => order_by = Some(value.as_str()),
-                _ => query.filters.push(filter(name, value, &settings.hot_tags)?),
+                _ => selecting.take(name, value)?,
             }
         }
-        if let Some(filter) = query.filters.get(FILTERS_MAX) {
-            return Err(bad(filter.dimension.name(), format!("one filter too many: at most {FILTERS_MAX}")));
-        }
-        query.since = since.unwrap_or_else(|| query.until.plus_millis(-DAY_MS));
-        if query.since >= query.until {
-            return Err(bad("since", "must lie before `until`"));
-        }
+        let mut query = Self {
+            selection: selecting.finish()?,
+            group_by: grouped,
+            interval: width,
+            order: Vec::new(),
+            limit: rows,
+            format: shape.unwrap_or_default(),
+            bounds: Bounds::of(settings),
+        };
         query.order = query.order(order_by)?;
         Ok(query)
     }
@@ -111,26 +93,6 @@ impl StatsQuery {
     }
 }
 
-/// RFC 3339, or how long before now: `15m`, `24h`, `7d`, `4w`.
-fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, BadParameter> {
-    let relative = || {
-        let unit = match text.bytes().next_back()? {
-            b'm' => 60_000_i64,
-            b'h' => 3_600_000,
-            b'd' => DAY_MS,
-            b'w' => 7 * DAY_MS,
-            _ => return None,
-        };
-        let digits = text.get(..text.len() - 1)?;
-        let plain = (1..=6).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        let count: i64 = plain.then(|| digits.parse().ok()).flatten()?;
-        Some(now.plus_millis(-count.checked_mul(unit)?))
-    };
-    relative().or_else(|| Timestamp::parse_rfc3339(text).ok()).ok_or_else(|| {
-        bad(name, "neither RFC 3339 (`2026-11-25T00:00:00Z`) nor a span before now (`15m`, `24h`, `7d`, `4w`)")
-    })
-}
-
 fn group_by(text: &str, hot_tags: &[String]) -> Result<Vec<Dimension>, BadParameter> {
     let mut found: Vec<Dimension> = Vec::new();
     for name in text.split(',').map(str::trim) {
@@ -159,12 +121,6 @@ fn interval(text: &str) -> Result<Interval, BadParameter> {
     found.ok_or_else(|| bad("interval", "one of minute, hour, day, week, month"))
 }
 
-fn limit(text: &str) -> Result<u32, BadParameter> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let found = plain.then(|| text.parse().ok()).flatten().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    found.ok_or_else(|| bad("limit", format!("a whole number from 1 to {LIMIT_MAX}")))
-}
-
 fn format(text: &str) -> Result<Format, BadParameter> {
     match text {
         "json" => Ok(Format::Json),
@@ -173,23 +129,10 @@ fn format(text: &str) -> Result<Format, BadParameter> {
     }
 }
 
-fn filter(name: &str, value: &str, hot_tags: &[String]) -> Result<Filter, BadParameter> {
-    let Some(dimension) = Dimension::find(name, hot_tags) else {
-        return Err(bad(name, "no such parameter, and no name of a tag"));
-    };
-    if value.len() > FILTER_BYTES_MAX {
-        return Err(bad(name, format!("longer than {FILTER_BYTES_MAX} bytes")));
-    }
-    if value.contains('\0') {
-        return Err(bad(name, "holds a NUL"));
-    }
-    Ok(Filter { dimension, value: value.into() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::settings::sample;
+    use crate::usage::{selection::DAY_MS, settings::sample};
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_300_000_123);
@@ -202,9 +145,9 @@ mod tests {
     #[test]
     fn without_parameters_it_is_the_last_day() {
         let query = parse(&[]).unwrap();
-        assert_eq!((query.since, query.until), (NOW.plus_millis(-DAY_MS), NOW));
+        assert_eq!((query.selection.since, query.selection.until), (NOW.plus_millis(-DAY_MS), NOW));
         assert_eq!((query.limit, query.format()), (LIMIT_MAX, Format::Json));
-        assert!(query.group_by.is_empty() && query.filters.is_empty() && query.interval.is_none());
+        assert!(query.group_by.is_empty() && query.selection.filters.is_empty() && query.interval.is_none());
     }
 
     #[test]
@@ -212,18 +155,21 @@ mod tests {
         for (text, millis) in
             [("15m", 900_000), ("24h", DAY_MS), ("7d", 7 * DAY_MS), ("4w", 28 * DAY_MS), ("1m", 60_000)]
         {
-            assert_eq!(parse(&[("since", text)]).unwrap().since, NOW.plus_millis(-millis), "{text}");
+            assert_eq!(parse(&[("since", text)]).unwrap().selection.since, NOW.plus_millis(-millis), "{text}");
         }
         let at = "2026-11-01T00:00:00+01:00";
         let query = parse(&[("since", at), ("until", "1h")]).unwrap();
-        assert_eq!(query.since.to_rfc3339(), "2026-10-31T23:00:00.000Z");
-        assert_eq!(query.until, NOW.plus_millis(-3_600_000));
+        assert_eq!(query.selection.since.to_rfc3339(), "2026-10-31T23:00:00.000Z");
+        assert_eq!(query.selection.until, NOW.plus_millis(-3_600_000));
     }
 
     #[test]
     fn an_end_alone_asks_for_the_day_before_it() {
         let query = parse(&[("until", "2d")]).unwrap();
-        assert_eq!((query.since, query.until), (NOW.plus_millis(-3 * DAY_MS), NOW.plus_millis(-2 * DAY_MS)));
+        assert_eq!(
+            (query.selection.since, query.selection.until),
+            (NOW.plus_millis(-3 * DAY_MS), NOW.plus_millis(-2 * DAY_MS))
+        );
     }
 
     #[test]
@@ -267,7 +213,7 @@ mod tests {
     #[test]
     fn every_other_legal_name_is_a_filter() {
         let query = parse(&[("provider", "openai"), ("feature", "chat*"), ("cost-centre", "")]).unwrap();
-        let names: Vec<&str> = query.filters.iter().map(|filter| filter.dimension.name()).collect();
+        let names: Vec<&str> = query.selection.filters.iter().map(|filter| filter.dimension.name()).collect();
         assert_eq!(names, ["provider", "feature", "cost-centre"]);
     }
 
