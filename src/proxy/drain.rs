@@ -133,16 +133,12 @@ impl Drain {
     pub(super) fn count(&mut self, bytes: usize) -> io::Result<()> {
         let Some(begun) = &mut self.begun else { return Ok(()) };
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        match begun.bytes_left.checked_sub(bytes) {
-            Some(left) => {
-                begun.bytes_left = left;
-                Ok(())
-            }
-            None => {
-                self.has_exceeded.store(true, Ordering::Relaxed);
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-        }
+        let Some(left) = begun.bytes_left.checked_sub(bytes) else {
+            self.has_exceeded.store(true, Ordering::Relaxed);
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        begun.bytes_left = left;
+        Ok(())
     }
 }
 
