@@ -155,7 +155,7 @@ mod tests {
 
     fn armed(places: &Places, bytes_max: u64) -> Drain {
         let drain = Drain::default();
-        drain.arm(DrainBounds { time_max: Duration::from_secs(60), bytes_max }, places);
+        drain.arm(DrainBounds { time_max: Duration::from_mins(1), bytes_max }, places);
         drain
     }
 
@@ -172,7 +172,7 @@ mod tests {
         assert!(first.caller_left());
         assert!(!second.caller_left());
         drop(first);
-        second.arm(DrainBounds { time_max: Duration::from_secs(60), bytes_max: 10 }, &places);
+        second.arm(DrainBounds { time_max: Duration::from_mins(1), bytes_max: 10 }, &places);
         assert!(second.caller_deaf() && second.is_deaf());
     }
 
