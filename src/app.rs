@@ -10,7 +10,7 @@ use crate::{
     config::{env, settings::Settings},
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
-    metering::tokenizer,
+    metering::{beside, tokenizer},
     proxy::{
         drain::Places,
         gateway::Gateway,
@@ -53,6 +53,8 @@ const USES_EVERY: Duration = Duration::from_mins(1);
 const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// How often a draining process looks whether its exchanges have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
+/// How long answers that were relayed may still be metered then.
+const METERING_MAX: Duration = Duration::from_secs(5);
 
 /// A runtime for what no request waits for.
 pub(crate) fn background() -> anyhow::Result<Runtime> {
@@ -69,6 +71,7 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
     let logs = logs::start(&settings.log)?;
     let runtime = background()?;
     let tasks = Tasks::new();
+    slow_meters_down();
     let loading = thread::spawn(tokenizer::load);
     for (provider, missing) in &settings.disabled {
         tracing::warn!(provider, missing, "provider disabled: its credential is not set");
@@ -295,12 +298,29 @@ fn run_until_drained(built: Built, draining: &Arc<AtomicBool>) {
         match phases.blocking_recv() {
             Ok(phase) if server::is_stopping(&phase) => break,
             Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
         }
     }
     tracing::info!(open = METRICS.exchanges_open.get(), "draining");
     while METRICS.exchanges_open.get() > 0 && !running.is_finished() {
         thread::sleep(DRAIN_POLL);
+    }
+    // What is open now has no connection any more: its answer is being read to its end.
+    let since = clock::instant();
+    while METRICS.exchanges_open.get() > 0 && since.elapsed() < METERING_MAX {
+        thread::sleep(DRAIN_POLL);
+    }
+    if let Ok(lost @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
+        METRICS.usage_events_total.inc_by(lost);
+        METRICS.usage_events_lost_total.inc_by(lost);
+        tracing::error!(lost, "usage events were lost: their answers were not metered in time");
+    }
+}
+
+/// For tests of builds with debug assertions: meters wait until this can be read, a pipe above all.
+fn slow_meters_down() {
+    if let Some(name) = env::variable("SOCIARO_GATEWAY_FAULT_SLOW_METERS") {
+        beside::slow_down(move || drop(std::fs::read(&name)));
     }
 }
 

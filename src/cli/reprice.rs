@@ -64,6 +64,7 @@ fn as_json(outcome: &Outcome, span: &Span, dry_run: bool, version: &str) -> serd
         "corrected": outcome.corrected,
         "without_price": outcome.without_price,
         "corrected_otherwise": outcome.corrected_otherwise,
+        "summed": outcome.summed,
         "cost_usd_before": outcome.cost_before.to_string(),
         "cost_usd_after": outcome.cost_after.to_string(),
         "cost_usd_difference": difference(outcome).to_string(),
@@ -78,6 +79,7 @@ fn as_text(outcome: &Outcome, span: &Span, dry_run: bool, out: &mut dyn Write) -
     writeln!(out, "{corrected:<22}{}", outcome.corrected)?;
     writeln!(out, "without a price       {} (left as they are)", outcome.without_price)?;
     writeln!(out, "corrected otherwise   {} (left as they are)", outcome.corrected_otherwise)?;
+    writeln!(out, "priced in parts       {} (left as they are)", outcome.summed)?;
     if outcome.batches_finished > 0 {
         writeln!(out, "finished              {} batches of a run that was broken off", outcome.batches_finished)?;
     }

@@ -9,7 +9,11 @@ use super::{
     relay::Answer,
     settle::Settlement,
 };
-use crate::{auth::key::KeyRecord, base::clock};
+use crate::{
+    auth::key::KeyRecord,
+    base::clock,
+    metering::{beside::Finished, reading::Reading},
+};
 use http::Method;
 use std::sync::Arc;
 
@@ -62,7 +66,8 @@ pub struct Exchange {
     pub status: u16,
     /// What only the log may say about the ending.
     pub inside: Option<String>,
-    settlement: Arc<Settlement>,
+    /// `None` once it is settled, or will be.
+    settlement: Option<Arc<Settlement>>,
 }
 
 impl Exchange {
@@ -83,7 +88,27 @@ impl Exchange {
             bytes_in: 0,
             status: 0,
             inside: None,
-            settlement,
+            settlement: Some(settlement),
+        }
+    }
+
+    /// What its records need, for when they are made later; the permit stays, and so returns at once.
+    fn remains(&mut self) -> Self {
+        Self {
+            arrival: self.arrival,
+            method: std::mem::take(&mut self.method),
+            surface: self.surface,
+            routed: self.routed.take(),
+            caller: self.caller.take(),
+            asked: self.asked.take(),
+            admission: None,
+            attempts: std::mem::take(&mut self.attempts),
+            answer: self.answer.take(),
+            ending: self.ending,
+            bytes_in: self.bytes_in,
+            status: self.status,
+            inside: self.inside.take(),
+            settlement: None,
         }
     }
 
@@ -97,8 +122,15 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let reading = self.answer.as_mut().map(Answer::finish).unwrap_or_default();
-        let settlement = Arc::clone(&self.settlement);
-        settlement.settle(self, &reading, clock::instant());
+        let Some(settlement) = self.settlement.take() else { return };
+        let end = clock::instant();
+        match self.answer.as_mut().map(Answer::finish) {
+            None => settlement.settle(self, &Reading::default(), end),
+            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end),
+            Some(Finished::Later(later)) => {
+                let remains = self.remains();
+                later.then(move |reading| settlement.settle(&remains, &reading, end));
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! a scan and no memory, and nesting costs no stack. Names are compared after unescaping.
 
 use super::body::{Ask, BadBody, check_model, resembles};
-use crate::metering::text::Counter;
+use crate::metering::text::{Counter, Kept};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -250,7 +250,7 @@ impl<'de> DeserializeSeed<'de> for Characters {
         let text = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         Ok(text.map_or(Value::Other, |text| {
             let mut counter = Counter::default();
-            counter.read(text.as_bytes());
+            counter.read(text.as_bytes(), &mut Kept::default()); // counted, and none of it kept
             Value::Count(counter.take().total())
         }))
     }

@@ -3,7 +3,8 @@
 use crate::{
     base::clock::{self, Instant},
     metering::{
-        meter::{AnswerHead, AnswerMeter},
+        beside::{Beside, Finished},
+        meter::AnswerHead,
         prompt::Prompt,
         reading::Reading,
     },
@@ -25,10 +26,9 @@ static REQUEST_ID_HEADERS: LazyLock<[HeaderName; 5]> = LazyLock::new(|| {
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// What a meter needs to know of the request, where the answer does not tell.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Sent {
-    /// The size of its body as far as it was read, for estimates.
-    pub bytes: u64,
+    pub prompt: Prompt,
     /// The characters that it gives to be spoken.
     pub characters: Option<u64>,
 }
@@ -40,7 +40,7 @@ pub struct Answer {
     pub bytes_out: u64,
     pub first_byte: Option<Instant>,
     pub provider_request_id: String,
-    meter: Option<AnswerMeter>,
+    meter: Option<Beside>,
 }
 
 impl Answer {
@@ -66,29 +66,20 @@ impl Answer {
             bytes_out: 0,
             first_byte: None,
             provider_request_id,
-            meter: endpoint.and_then(|endpoint| match endpoint.kind {
-                EndpointKind::Listing => None,
-                EndpointKind::Free => Some(meter(endpoint).free()),
-                EndpointKind::Inference => {
-                    let prompt = Prompt::of_size(sent.bytes);
-                    Some(meter(endpoint).with_prompt(prompt).with_characters(sent.characters))
-                }
-            }),
+            meter: endpoint
+                .and_then(|endpoint| match endpoint.kind {
+                    EndpointKind::Listing => None,
+                    EndpointKind::Free => Some(meter(endpoint).free()),
+                    EndpointKind::Inference => {
+                        Some(meter(endpoint).with_prompt(sent.prompt).with_characters(sent.characters))
+                    }
+                })
+                .map(Beside::new),
         }
-    }
-
-    /// What was asked for, for a better estimate than from the size of the request's body alone.
-    #[must_use]
-    pub fn with_request(mut self, model: Option<&str>, body: Option<Bytes>) -> Self {
-        if let Some(body) = body {
-            let prompt = Prompt::of_body(model.unwrap_or_default(), body);
-            self.meter = self.meter.map(|meter| meter.with_prompt(prompt));
-        }
-        self
     }
 
     /// Sees one chunk of the answer's body.
-    pub fn relayed(&mut self, chunk: &[u8]) {
+    pub fn relayed(&mut self, chunk: &Bytes) {
         if chunk.is_empty() {
             return;
         }
@@ -101,9 +92,9 @@ impl Answer {
         }
     }
 
-    /// What the answer used, as far as it was seen.
-    pub fn finish(&mut self) -> Reading {
-        self.meter.as_mut().map(AnswerMeter::finish).unwrap_or_default()
+    /// What the answer used, as far as it was seen; never waits.
+    pub fn finish(&mut self) -> Finished {
+        self.meter.as_mut().map_or_else(|| Finished::Read(Reading::default()), Beside::finish)
     }
 }
 

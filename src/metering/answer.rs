@@ -15,11 +15,12 @@ use std::iter;
 
 /// The longest id, model or tier that is kept; a longer one is taken for none.
 const NAME_BYTES_MAX: usize = 256;
-/// Figures of more weight than this are not gathered over events: the newest alone count. An event's own, if they are
-/// heavier, are none that a provider means.
-const WEIGHT_MAX: usize = 384;
-/// What a figure takes in memory, with its name and its share of the map.
-const WEIGHT_BYTES: usize = 100;
+/// Figures of more weight than this, in units of about a hundred bytes, are not gathered over events: the newest alone count.
+const WEIGHT_MAX: usize = 1024;
+/// What another model did beside has few figures.
+const ASIDE_WEIGHT_MAX: usize = 64;
+/// Figures with more members and items than this are none. A usage of two dozen passes over the context has fewer.
+const VALUES_MAX: usize = 320;
 
 /// What stands in the open event, or in the document.
 #[derive(Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Answer {
     aside_model: Vec<u8>,
     tier: Vec<u8>,
     figures: Option<Gathered>,
+    /// What all figures weigh at most, those of the open event among them.
+    weight: usize,
     parts: Parts,
     text: Kept,
     thought: Kept,
@@ -66,6 +69,7 @@ impl Default for Answer {
             aside_model: Vec::new(),
             tier: Vec::new(),
             figures: None,
+            weight: 0,
             parts: Parts::default(),
             text: Kept::up_to(WRITTEN_BYTES_MAX),
             thought: Kept::up_to(WRITTEN_BYTES_MAX),
@@ -100,6 +104,17 @@ pub enum Standing {
     Billed,
 }
 
+/// What of an answer could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All that came, and an end would have been seen.
+    Clear,
+    /// It is nothing that has an end to be seen.
+    Opaque,
+    /// Not all that came.
+    Lost,
+}
+
 /// What the meter knows about an answer besides its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
@@ -108,8 +123,7 @@ pub struct Outcome<'a> {
     pub is_stream: bool,
     /// It is whole, for a document.
     pub is_whole: bool,
-    /// It can be said whether its end came.
-    pub is_readable: bool,
+    pub sight: Sight,
     pub prompt: &'a Prompt,
     /// The characters that were to be spoken.
     pub characters: Option<u64>,
@@ -118,8 +132,8 @@ pub struct Outcome<'a> {
 impl Sink for Answer {
     fn value(&mut self, take: Take, raw: Raw<'_>) {
         match (take, raw) {
-            (Take::Usage, Raw::Other(raw)) => self.event.take_figures(raw),
-            (Take::AsideUsage, Raw::Other(raw)) => self.event.aside_figures = figures_of(raw),
+            (Take::Usage, Raw::Other(raw)) => self.take_figures(raw),
+            (Take::AsideUsage, Raw::Other(raw)) => self.event.aside_figures = figures_of(raw, ASIDE_WEIGHT_MAX),
             (Take::Error, raw) => {
                 self.event.is_error |= !matches!(raw, Raw::Other(b"null" | b"false") | Raw::String(b""));
             }
@@ -161,18 +175,25 @@ impl Sink for Answer {
     }
 }
 
-impl Event {
+impl Answer {
     fn take_figures(&mut self, raw: &[u8]) {
-        if let Some(newest) = figures_of(raw) {
-            match &mut self.figures {
-                Some(figures) => replace(figures, newest),
-                None => self.figures = Some(newest),
+        let Some(newest) = figures_of(raw, WEIGHT_MAX) else { return };
+        let newest_weight = weight(&newest);
+        self.weight += newest_weight;
+        if self.weight > WEIGHT_MAX {
+            let gathered = self.figures.as_ref().map_or(0, |gathered| weight(&gathered.figures));
+            self.weight = gathered + self.event.figures.as_ref().map_or(0, weight) + newest_weight;
+            // with a quarter to spare, so that they are not weighed at every event
+            if self.weight > WEIGHT_MAX / 4 * 3 {
+                (self.figures, self.event.figures, self.weight) = (None, None, newest_weight);
             }
         }
+        match &mut self.event.figures {
+            Some(figures) => replace(figures, newest),
+            None => self.event.figures = Some(newest),
+        }
     }
-}
 
-impl Answer {
     /// The open event is whole: what stood in it counts as the format says. `name` is the event's own, if it has one.
     pub fn end_event(&mut self, format: &dyn AnswerFormat, name: &[u8]) {
         let kind = self.event.kind.as_bytes();
@@ -264,7 +285,7 @@ impl Answer {
     /// What the answer used. Can be asked more than once.
     pub fn reading(&self, format: &dyn AnswerFormat, outcome: &Outcome<'_>) -> Reading {
         let is_complete = outcome.is_whole || self.is_ended || self.is_finished && format.ends_with_finish();
-        let is_cut = outcome.is_readable && !is_complete && !self.is_finished;
+        let is_cut = outcome.sight == Sight::Clear && !is_complete && !self.is_finished;
         let mut reading = Reading {
             model_served: resolve(&self.model),
             service_tier: resolve(&self.tier),
@@ -276,6 +297,7 @@ impl Answer {
         if outcome.standing != Standing::Billed {
             return reading;
         }
+        let is_lost = outcome.sight == Sight::Lost;
         let is_told = self.report(format, &mut reading);
         let is_reported = is_told && !self.is_preliminary(&reading.tokens, is_cut);
         if is_told || self.images > 0 || self.millis > 0 {
@@ -283,11 +305,15 @@ impl Answer {
         } else if let Some(characters) = outcome.characters {
             reading.units.characters = characters;
             reading.source = UsageSource::Estimated;
-        } else if outcome.is_stream {
+        } else if outcome.is_stream || is_lost {
             reading.tokens.input = outcome.prompt.tokens(self.tokenizer(outcome.prompt));
         }
-        if outcome.is_stream && !is_reported {
+        if (outcome.is_stream || is_lost) && !is_reported {
             self.estimate_output(&mut reading, self.tokenizer(outcome.prompt));
+        }
+        if is_lost && !is_complete && reading.source == UsageSource::Provider {
+            // the provider may have told more than was read
+            reading.source = UsageSource::Estimated;
         }
         self.count_units(&mut reading, is_told);
         reading
@@ -362,26 +388,11 @@ impl Answer {
     }
 }
 
-impl Answer {
-    /// How much memory it holds beside its own size.
-    pub fn bytes_held(&self) -> usize {
-        let names = [&self.id, &self.model, &self.aside_model, &self.tier].map(Vec::capacity).iter().sum::<usize>();
-        let figures = [self.figures(), self.event.figures.as_ref(), self.event.aside_figures.as_ref()];
-        let figures = figures.into_iter().flatten().map(weight).sum::<usize>() * WEIGHT_BYTES;
-        names + figures + self.parts.bytes_held() + self.text.bytes_held() + self.thought.bytes_held()
-    }
-}
-
 fn keep(name: &mut Vec<u8>, newest: &[u8]) {
     if !newest.is_empty() && newest.len() <= NAME_BYTES_MAX && name != newest {
         name.clear();
         name.extend_from_slice(newest);
     }
-}
-
-/// Figures, unless they are more than a provider means.
-fn figures_of(raw: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(raw).ok().filter(|figures| weight(figures) <= WEIGHT_MAX)
 }
 
 /// A string between its quotes, as the text that it means; `None` when it is empty or no text.
@@ -395,12 +406,17 @@ fn resolve(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
+/// Figures as they stand in the answer; none when they are no object, or more than a provider means.
+fn figures_of(raw: &[u8], weight_max: usize) -> Option<Map<String, Value>> {
+    // each member and item stands behind one of these, so that little is made of what is too much
+    if raw.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > VALUES_MAX {
+        return None;
+    }
+    serde_json::from_slice(raw).ok().filter(|figures| weight(figures) <= weight_max)
+}
+
 /// The last value that is not null counts, for each figure by itself.
 fn replace(figures: &mut Map<String, Value>, newest: Map<String, Value>) {
-    if weight(figures) + weight(&newest) > WEIGHT_MAX {
-        *figures = newest;
-        return;
-    }
     for (name, value) in newest {
         match (figures.get_mut(&name), value) {
             (_, Value::Null) => {}
@@ -417,9 +433,10 @@ fn part_of(tokens: Tokens, model: Option<String>) -> Part {
     Part { model, tokens, input_largest: tokens.input_all(), ..Part::default() }
 }
 
-/// How much memory figures take, in units of `WEIGHT_BYTES`.
+/// How much memory figures take, in units of about a hundred bytes. A map's entries are kept in nodes of five and more.
 fn weight(figures: &Map<String, Value>) -> usize {
-    figures.values().map(|value| 1 + weight_of(value)).sum()
+    let entries: usize = figures.iter().map(|(name, value)| 1 + name.len() / 64 + weight_of(value)).sum();
+    figures.len().div_ceil(5) * 6 + entries
 }
 
 fn weight_of(value: &Value) -> usize {
@@ -447,13 +464,38 @@ mod tests {
         assert_eq!(figures, map(r#"{"a":1,"o":{"x":1,"y":3,"z":4},"n":5,"new":6}"#));
     }
 
+    fn gather(answer: &mut Answer) {
+        let newest = answer.event.figures.take().unwrap();
+        answer.gather(Meaning::default(), newest);
+    }
+
     #[test]
     fn figures_do_not_grow_without_bound() {
-        let mut figures = Map::new();
+        let mut answer = Answer::default();
+        let held =
+            |answer: &Answer| answer.figures().map_or(0, weight) + answer.event.figures.as_ref().map_or(0, weight);
         for n in 0..10_000 {
-            replace(&mut figures, map(&format!(r#"{{"k{n}":{{"a":{n},"b":"{}"}}}}"#, "x".repeat(100))));
-            assert!(weight(&figures) <= WEIGHT_MAX);
+            answer.take_figures(format!(r#"{{"k{n}":{{"a":{n},"b":"{}"}}}}"#, "x".repeat(100)).as_bytes());
+            assert!(held(&answer) <= answer.weight && answer.weight <= WEIGHT_MAX);
+            if n % 3 == 0 {
+                gather(&mut answer);
+            }
         }
+        let many = format!("{{{}\"z\":0}}", "\"k\":0,".repeat(VALUES_MAX));
+        let before = held(&answer);
+        answer.take_figures(many.as_bytes());
+        assert_eq!(held(&answer), before, "too many values are no figures");
+    }
+
+    #[test]
+    fn the_same_figures_again_and_again_are_kept() {
+        let mut answer = Answer::default();
+        answer.take_figures(br#"{"first":1}"#);
+        for n in 0..10_000 {
+            answer.take_figures(format!(r#"{{"n":{n},"o":{{"m":{n}}}}}"#).as_bytes());
+            gather(&mut answer);
+        }
+        assert_eq!(answer.figures(), Some(&map(r#"{"first":1,"n":9999,"o":{"m":9999}}"#)));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! What an encoder has flushed is available at once, so a compressed event stream is read live. Memory is one small
 //! buffer a coding plus its window; how much may come out of how little is bounded, and what exceeds it, is damaged
-//! or in an unknown coding ends the decoding, which the relay never notices.
+//! or in an unknown coding ends the decoding, which the relay never notices. How much is decoded at a time is the
+//! caller's choice.
 
+use super::window::WindowShare;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, enc::StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::fmt;
-use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 const BUFFER_BYTES: usize = 8 * 1024;
 /// More codings than this on top of each other are no answer that a provider means.
@@ -17,6 +19,8 @@ const DECODED_BYTES_FREE: u64 = 4 << 20;
 const DECODED_BYTES_EACH: u64 = 256;
 /// RFC 9659: a window above 8 MiB is not for HTTP.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// What a decoder may hold without a share of the memory for windows.
+const HELD_BYTES_FREE: u64 = 192 * 1024;
 
 /// Why decoding ended before the answer did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,8 @@ pub enum DecodeError {
     Damaged,
     #[error("the answer decodes to far more than its size")]
     TooMuch,
+    #[error("the windows of other answers leave no memory for this one's")]
+    Memory,
 }
 
 /// Decoders for an answer's whole `Content-Encoding`, in the order in which they are undone.
@@ -35,6 +41,7 @@ pub struct Decoders {
     stages: Vec<Stage>,
     encoded_bytes: u64,
     decoded_bytes: u64,
+    window: WindowShare,
 }
 
 impl fmt::Debug for Decoders {
@@ -53,21 +60,41 @@ impl Decoders {
             return Err(DecodeError::Unknown);
         }
         let stages = codings.iter().rev().map(|coding| Stage::new(coding)).collect::<Result<_, _>>()?;
-        Ok(Self { stages, encoded_bytes: 0, decoded_bytes: 0 })
+        Ok(Self { stages, ..Self::default() })
     }
 
-    /// Whether the answer is not encoded at all.
-    pub fn is_identity(&self) -> bool {
-        self.stages.is_empty()
+    /// How many codings are to be undone.
+    pub fn count(&self) -> usize {
+        self.stages.len()
     }
 
-    /// Hands on all that `chunk` makes available. After an error nothing more may be asked of it.
-    pub fn read(&mut self, chunk: &[u8], receive: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
-        self.encoded_bytes += len(chunk);
-        let bound = DECODED_BYTES_FREE.saturating_add(self.encoded_bytes.saturating_mul(DECODED_BYTES_EACH));
+    /// Hands on what `chunk` makes available, until that is about `decoded_max` bytes; how much of the chunk was used. When
+    /// it stopped there, the rest is to be read next, even if that is empty. After an error nothing more may be asked.
+    pub fn read(
+        &mut self,
+        chunk: &[u8],
+        decoded_max: u64,
+        receive: &mut dyn FnMut(&[u8]),
+    ) -> Result<Progress, DecodeError> {
+        let encoded = self.encoded_bytes.saturating_add(len(chunk));
+        let bound = DECODED_BYTES_FREE.saturating_add(encoded.saturating_mul(DECODED_BYTES_EACH));
+        let stop = self.decoded_bytes.saturating_add(decoded_max);
         let mut budget = Budget { used: &mut self.decoded_bytes, bound };
-        run(&mut self.stages, chunk, &mut budget, receive)
+        let progress = run(&mut self.stages, chunk, &mut budget, Some(stop), receive)?;
+        self.encoded_bytes = self.encoded_bytes.saturating_add(len(chunk.get(..progress.used).unwrap_or_default()));
+        let held: u64 = self.stages.iter().map(Stage::held).sum();
+        // a window is filled by what was decoded, and costs no memory before
+        let share = held.saturating_sub(HELD_BYTES_FREE).min(self.decoded_bytes);
+        if self.window.grow_to(share) { Ok(progress) } else { Err(DecodeError::Memory) }
     }
+}
+
+/// How far a chunk was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub used: usize,
+    /// All that it makes available was handed on.
+    pub is_done: bool,
 }
 
 /// How much all stages together may still put out.
@@ -76,29 +103,35 @@ struct Budget<'a> {
     bound: u64,
 }
 
+/// `stop` bounds what the first stage puts out; what the later ones make of that is handed on in any case.
 fn run(
     stages: &mut [Stage],
     input: &[u8],
     budget: &mut Budget<'_>,
+    stop: Option<u64>,
     receive: &mut dyn FnMut(&[u8]),
-) -> Result<(), DecodeError> {
+) -> Result<Progress, DecodeError> {
     let Some((stage, later)) = stages.split_first_mut() else {
         receive(input);
-        return Ok(());
+        return Ok(Progress { used: input.len(), is_done: true });
     };
-    let mut rest = input;
+    let mut used = 0;
     loop {
+        let rest = input.get(used..).unwrap_or_default();
         let (consumed, produced) = stage.coding.step(rest, &mut stage.buffer)?;
-        rest = rest.get(consumed..).unwrap_or_default();
+        used += consumed;
         if produced > 0 {
             let output = stage.buffer.get(..produced).unwrap_or_default();
             *budget.used += len(output);
             if *budget.used > budget.bound {
                 return Err(DecodeError::TooMuch);
             }
-            run(later, output, budget, receive)?;
-        } else if rest.is_empty() || consumed == 0 {
-            return Ok(());
+            run(later, output, budget, None, receive)?;
+            if stop.is_some_and(|stop| *budget.used >= stop) {
+                return Ok(Progress { used, is_done: false });
+            }
+        } else if used >= input.len() || consumed == 0 {
+            return Ok(Progress { used: input.len(), is_done: true });
         }
     }
 }
@@ -123,7 +156,7 @@ impl Stage {
                 StandardAlloc::default(),
             ))),
             "zstd" => {
-                let mut decoder = ZstdDecoder::new().map_err(|_| DecodeError::Damaged)?;
+                let mut decoder = DCtx::try_create().ok_or(DecodeError::Memory)?;
                 let bound = DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX);
                 decoder.set_parameter(bound).map_err(|_| DecodeError::Damaged)?;
                 Coding::Zstd(decoder)
@@ -132,13 +165,22 @@ impl Stage {
         };
         Ok(Self { coding, buffer: vec![0; BUFFER_BYTES].into_boxed_slice() })
     }
+
+    /// The memory that it holds, where that can be much.
+    fn held(&self) -> u64 {
+        match &self.coding {
+            Coding::Brotli(state) => u64::try_from(state.ringbuffer_size).unwrap_or_default(),
+            Coding::Zstd(decoder) => u64::try_from(decoder.sizeof()).unwrap_or(u64::MAX),
+            Coding::Gzip(_) | Coding::Deflate(_) | Coding::Over => 0,
+        }
+    }
 }
 
 enum Coding {
     Gzip(Box<Gzip>),
     Deflate(Deflate),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
-    Zstd(ZstdDecoder<'static>),
+    Zstd(DCtx<'static>),
     /// The encoded stream is over; what follows it means nothing.
     Over,
 }
@@ -177,7 +219,7 @@ impl Coding {
             }
             Self::Zstd(decoder) => {
                 let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(output));
-                decoder.run(&mut from, &mut to).map_err(|_| DecodeError::Damaged)?;
+                decoder.decompress_stream(&mut to, &mut from).map_err(|_| DecodeError::Damaged)?;
                 Ok((from.pos(), to.pos()))
             }
             Self::Over => Ok((input.len(), 0)),
@@ -389,7 +431,7 @@ mod tests {
     fn decode(encoding: &str, encoded: &[u8], width: usize) -> Result<Vec<u8>, DecodeError> {
         let (mut decoders, mut decoded) = (Decoders::new(encoding)?, Vec::new());
         for chunk in encoded.chunks(width) {
-            decoders.read(chunk, &mut |bytes| decoded.extend_from_slice(bytes))?;
+            decoders.read(chunk, u64::MAX, &mut |bytes| decoded.extend_from_slice(bytes))?;
         }
         Ok(decoded)
     }
@@ -445,7 +487,7 @@ mod tests {
             ];
             for (decoder, flushed) in decoders.iter_mut().zip(&flushed) {
                 let mut decoded = Vec::new();
-                decoder.read(flushed, &mut |bytes| decoded.extend_from_slice(bytes)).unwrap();
+                decoder.read(flushed, u64::MAX, &mut |bytes| decoded.extend_from_slice(bytes)).unwrap();
                 assert_eq!(String::from_utf8(decoded).unwrap(), *event, "{decoder:?}");
             }
         }
@@ -465,6 +507,25 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_can_be_read_a_little_at_a_time() {
+        let text: Vec<u8> = (0..100_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) % 7).to_le_bytes()).collect();
+        for (encoding, encoded) in encodings(&text).into_iter().filter(|(_, encoded)| encoded.len() < text.len()) {
+            let (mut decoders, mut decoded, mut rest) = (Decoders::new(encoding).unwrap(), Vec::new(), &*encoded);
+            loop {
+                let before = decoded.len();
+                let progress = decoders.read(rest, 10_000, &mut |bytes| decoded.extend_from_slice(bytes)).unwrap();
+                let most = if encoding.contains(',') { text.len() } else { 10_000 + BUFFER_BYTES };
+                assert!(decoded.len() - before <= most, "{encoding}: {} bytes at once", decoded.len() - before);
+                rest = &rest[progress.used..];
+                if progress.is_done {
+                    break;
+                }
+            }
+            assert!(rest.is_empty() && decoded == text, "{encoding}");
+        }
+    }
+
+    #[test]
     fn unknown_damaged_and_exploding_answers_end_the_decoding() {
         assert_eq!(Decoders::new("compress").unwrap_err(), DecodeError::Unknown);
         assert_eq!(Decoders::new("gzip, gzip, gzip, gzip").unwrap_err(), DecodeError::Unknown);
@@ -476,6 +537,23 @@ mod tests {
             assert_eq!(decode(coding, &bomb, 16 << 10), Err(DecodeError::TooMuch), "{coding}: {} bytes", bomb.len());
         }
         assert_eq!(decode("gzip, gzip", &gzip(&gzip(&zeros)), 16 << 10), Err(DecodeError::TooMuch));
+    }
+
+    #[test]
+    fn the_largest_windows_are_held_once_and_shared_only_as_far_as_they_are_filled() {
+        let noise: Vec<u8> = (0..5u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect();
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(ZSTD_WINDOW_LOG_MAX).unwrap();
+        encoder.write_all(&noise).unwrap();
+        let encoded = encoder.finish().unwrap();
+        let mut decoders = Decoders::new("zstd").unwrap();
+        let largest = (1 << ZSTD_WINDOW_LOG_MAX) + (1 << 20);
+        for chunk in encoded.chunks(64 << 10) {
+            decoders.read(chunk, u64::MAX, &mut |_| {}).unwrap();
+            assert!(decoders.stages[0].held() < largest && decoders.window.bytes() <= decoders.decoded_bytes);
+        }
+        assert!(decoders.stages[0].held() > 1 << ZSTD_WINDOW_LOG_MAX, "the window is counted");
+        assert_eq!(decoders.window.bytes(), decoders.stages[0].held() - HELD_BYTES_FREE);
     }
 
     #[test]

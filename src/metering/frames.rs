@@ -351,7 +351,7 @@ mod tests {
         match payload.len() {
             short @ 0..126 => bytes.push(masked | u8::try_from(short).unwrap()),
             middle @ 126..65_536 => {
-                bytes.push(masked | 126);
+                bytes.push(masked | 0x7e);
                 bytes.extend_from_slice(&u16::try_from(middle).unwrap().to_be_bytes());
             }
             long => {
@@ -422,7 +422,7 @@ mod tests {
                 frame(0x80 | PING, b"\x81\x00", mask),
                 frame(0, b"", mask),
                 frame(0x80, b"\"}", mask),
-                frame(0x80 | 10, b"", mask),
+                frame(0x8a, b"", mask),
                 frame(0x80 | BINARY, b"binary", mask),
                 frame(0x80 | TEXT, b"", mask),
                 frame(0x80 | TEXT, "x".repeat(70_000).as_bytes(), mask),
@@ -548,7 +548,7 @@ mod tests {
             frames
                 .read(&block, &mut |piece| {
                     if let Piece::Data(part) = piece {
-                        seen += part.len()
+                        seen += part.len();
                     }
                 })
                 .unwrap();

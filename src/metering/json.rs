@@ -170,11 +170,6 @@ impl Scanner {
         self.at == At::Token && self.depth == 0
     }
 
-    /// How much memory it holds beside its own size.
-    pub fn bytes_held(&self) -> usize {
-        self.held.capacity()
-    }
-
     /// Forgets an unfinished text and starts afresh.
     pub fn restart(&mut self) {
         self.depth = 0;
@@ -401,10 +396,10 @@ impl Scanner {
             return;
         }
         self.hold(part);
+        let held = std::mem::take(&mut self.held);
         if !self.too_long {
-            receive(&self.held);
+            receive(&held);
         }
-        self.held.clear();
         self.too_long = false;
     }
 }

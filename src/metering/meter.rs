@@ -6,8 +6,8 @@
 //! does not depend on the size of the answer, of an event or of a message.
 
 use super::{
-    answer::{Answer, Outcome, Standing},
-    decode::{DecodeError, Decoders},
+    answer::{Answer, Outcome, Sight, Standing},
+    decode::{DecodeError, Decoders, Progress},
     format::AnswerFormat,
     frames::{self, Frames},
     json::Scanner,
@@ -105,25 +105,45 @@ impl AnswerMeter {
 
     /// Reads the next chunk of the body.
     pub fn read(&mut self, chunk: &[u8]) {
+        self.read_some(chunk, u64::MAX);
+    }
+
+    /// Reads of the next chunk what makes about `decoded_max` bytes, where it is encoded. When it is not done, the rest of
+    /// the chunk is to be read next, even if that is empty.
+    pub fn read_some(&mut self, chunk: &[u8], decoded_max: u64) -> Progress {
+        let whole = Progress { used: chunk.len(), is_done: true };
         let body = &mut self.body;
         let read = match &mut self.wire {
-            Wire::Unreadable => return,
-            Wire::Coded(decoders) if decoders.is_identity() => {
+            Wire::Unreadable => return whole,
+            Wire::Coded(decoders) if decoders.count() == 0 => {
                 body.read(chunk);
-                return;
+                return whole;
             }
-            Wire::Coded(decoders) => decoders.read(chunk, &mut |decoded| body.read(decoded)),
-            Wire::Frames(frames) => frames.read(chunk, &mut |piece| body.read_message(piece)),
+            Wire::Coded(decoders) => decoders.read(chunk, decoded_max, &mut |decoded| body.read(decoded)),
+            Wire::Frames(frames) => frames.read(chunk, &mut |piece| body.read_message(piece)).map(|()| whole),
         };
-        if let Err(error) = read {
+        read.unwrap_or_else(|error| {
             count_unreadable(error);
             self.wire = Wire::Unreadable;
+            whole
+        })
+    }
+
+    /// In how many codings the answer is; frames are one.
+    pub fn codings(&self) -> usize {
+        match &self.wire {
+            Wire::Coded(decoders) => decoders.count(),
+            Wire::Frames(_) => 1,
+            Wire::Unreadable => 0,
         }
     }
 
-    /// How much memory it holds, but for what decoders need; the request's body is held for forwarding anyway.
-    pub fn bytes_held(&self) -> usize {
-        size_of::<Self>() + self.body.scanner.bytes_held() + self.body.answer.bytes_held()
+    /// What comes from now on is lost, because it could not be read in time.
+    pub fn give_up(&mut self) {
+        if !matches!(self.wire, Wire::Unreadable) {
+            self.wire = Wire::Unreadable;
+            METRICS.answers_unreadable_total.with_label_values(&["slow"]).inc();
+        }
     }
 
     /// What the answer used. To be asked once no more will come, for whatever reason; asking again changes nothing.
@@ -133,7 +153,11 @@ impl AnswerMeter {
             standing: self.standing,
             is_stream: self.body.is_stream(),
             is_whole: self.body.is_whole(),
-            is_readable: !matches!(self.wire, Wire::Unreadable) && self.body.is_readable(),
+            sight: match &self.wire {
+                Wire::Unreadable => Sight::Lost,
+                _ if self.body.is_readable() => Sight::Clear,
+                _ => Sight::Opaque,
+            },
             prompt: &self.prompt,
             characters: self.characters,
         };
@@ -154,6 +178,7 @@ fn count_unreadable(error: DecodeError) {
         DecodeError::Unknown => "coding",
         DecodeError::Damaged => "damaged",
         DecodeError::TooMuch => "size",
+        DecodeError::Memory => "memory",
     };
     METRICS.answers_unreadable_total.with_label_values(&[why]).inc();
 }

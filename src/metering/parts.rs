@@ -20,14 +20,6 @@ pub(super) struct Parts {
     pub(super) is_late: bool,
 }
 
-impl Parts {
-    /// How much memory they hold.
-    pub(super) fn bytes_held(&self) -> usize {
-        let names = |part: &Part| [&part.model, &part.service_tier].into_iter().flatten().map(String::capacity).sum();
-        self.over.capacity() * size_of::<Part>() + self.over.iter().map(names).sum::<usize>()
-    }
-}
-
 /// Adds a part to the sum of those that are priced like it.
 pub(super) fn add(parts: &mut Vec<Part>, part: Part) {
     let short = |name: Option<String>| name.filter(|name| name.len() <= NAME_BYTES_MAX);

@@ -152,11 +152,6 @@ impl Kept {
         // more came than was kept: as many times more as it would be by its characters
         scaled(tokens, estimated, Characters::of(&self.text).tokens_estimated())
     }
-
-    /// How much memory it holds.
-    pub fn bytes_held(&self) -> usize {
-        self.text.capacity()
-    }
 }
 
 /// `tokens × whole / part`, rounded.
@@ -305,7 +300,7 @@ mod tests {
             kept.push(part);
             kept.settle(Characters::of(part));
         }
-        assert!(kept.bytes_held() <= WRITTEN_BYTES_MAX);
+        assert!(kept.text.capacity() <= WRITTEN_BYTES_MAX);
         let estimated = kept.tokens(Tokenizer::O200k);
         assert!(estimated.abs_diff(whole) * 50 < whole, "{estimated} for {whole}");
     }

@@ -133,16 +133,12 @@ impl Drain {
     pub(super) fn count(&mut self, bytes: usize) -> io::Result<()> {
         let Some(begun) = &mut self.begun else { return Ok(()) };
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        match begun.bytes_left.checked_sub(bytes) {
-            Some(left) => {
-                begun.bytes_left = left;
-                Ok(())
-            }
-            None => {
-                self.has_exceeded.store(true, Ordering::Relaxed);
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-        }
+        let Some(left) = begun.bytes_left.checked_sub(bytes) else {
+            self.has_exceeded.store(true, Ordering::Relaxed);
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        begun.bytes_left = left;
+        Ok(())
     }
 }
 
@@ -159,7 +155,7 @@ mod tests {
 
     fn armed(places: &Places, bytes_max: u64) -> Drain {
         let drain = Drain::default();
-        drain.arm(DrainBounds { time_max: Duration::from_secs(60), bytes_max }, places);
+        drain.arm(DrainBounds { time_max: Duration::from_mins(1), bytes_max }, places);
         drain
     }
 
@@ -176,7 +172,7 @@ mod tests {
         assert!(first.caller_left());
         assert!(!second.caller_left());
         drop(first);
-        second.arm(DrainBounds { time_max: Duration::from_secs(60), bytes_max: 10 }, &places);
+        second.arm(DrainBounds { time_max: Duration::from_mins(1), bytes_max: 10 }, &places);
         assert!(second.caller_deaf() && second.is_deaf());
     }
 

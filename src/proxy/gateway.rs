@@ -20,6 +20,7 @@ use crate::{
         settle::Settlement,
         target::{BadTarget, Target},
     },
+    metering::prompt::Prompt,
     providers::provider::{DrainBounds, EndpointKind},
 };
 use async_trait::async_trait;
@@ -201,11 +202,14 @@ impl ProxyHttp for Gateway {
         let Ok(routed) = passage.routed() else { return Ok(()) };
         answer_head::blot_out(&routed.route.credential, response)?;
         let asked = passage.exchange.asked.as_ref();
-        let sent = Sent { bytes: passage.exchange.bytes_in, characters: asked.and_then(|asked| asked.characters) };
-        let (dialect, endpoint) = (routed.route.provider.dialect, routed.endpoint.as_deref());
-        let answer = Answer::begin(dialect, endpoint, status, &response.headers, sent);
         let model = asked.and_then(|asked| asked.model.as_deref());
-        passage.exchange.answer = Some(answer.with_request(model, passage.carried.document()));
+        let prompt = match passage.carried.document() {
+            Some(body) => Prompt::of_body(model.unwrap_or_default(), body),
+            None => Prompt::of_size(passage.exchange.bytes_in),
+        };
+        let sent = Sent { prompt, characters: asked.and_then(|asked| asked.characters) };
+        let (dialect, endpoint) = (routed.route.provider.dialect, routed.endpoint.as_deref());
+        passage.exchange.answer = Some(Answer::begin(dialect, endpoint, status, &response.headers, sent));
         passage.exchange.status = status;
         if status != 101 {
             answer_head::strip_hop(response);

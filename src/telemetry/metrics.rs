@@ -50,7 +50,7 @@ metrics! {
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
 
     // metering and pricing
-    counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers whose content coding could not be undone, so that they were not metered to their end.";
+    counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers that were not metered to their end: their content coding could not be undone, or they came faster than they could be read.";
     counter usage_figures_unknown_total = "gateway_usage_figures_unknown_total", "Answers that report a figure which no class takes into account: a provider may bill something new.";
     counter unpriced_total = "gateway_unpriced_total", "Exchanges with usage whose model has no price.";
     counter tags_dropped_total = "gateway_tags_dropped_total", "Attribution tags dropped because they exceed a bound.";

@@ -69,8 +69,9 @@ pub fn insert_statement() -> String {
 pub fn head() -> Vec<u8> {
     let mut head = Vec::new();
     length(&mut head, COLUMNS.len());
-    COLUMNS.iter().for_each(|(name, _)| text(&mut head, name));
-    COLUMNS.iter().for_each(|(_, kind)| text(&mut head, kind));
+    for value in COLUMNS.iter().map(|(name, _)| name).chain(COLUMNS.iter().map(|(_, kind)| kind)) {
+        text(&mut head, value);
+    }
     head
 }
 

@@ -161,7 +161,9 @@ async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
     let sink = ClickHouse::new(&store.client, &store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, sink);
     let all = events(1000);
-    all.iter().for_each(|event| queue.push(event));
+    for event in &all {
+        queue.push(event);
+    }
     assert!(shipper.finish(Duration::from_secs(30)).await);
     assert_eq!((queue.tally().stored(), queue.tally().lost(), queue.tally().waiting()), (1000, 0, 0));
     let cost = all.iter().map(|event| event.charge.cost.nanos()).sum();
@@ -177,12 +179,16 @@ async fn an_engine_that_is_killed_and_comes_back_holds_every_event_once() {
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &settings));
     let all = events(2000);
     let (first, rest) = all.split_at(1000);
-    first.iter().for_each(|event| queue.push(event));
+    for event in first {
+        queue.push(event);
+    }
     while queue.tally().stored() == 0 {
         tokio::task::yield_now().await;
     }
     engine.kill();
-    rest.iter().for_each(|event| queue.push(event));
+    for event in rest {
+        queue.push(event);
+    }
     assert!(queue.tally().waiting() > 0, "it was killed in the middle of the work");
     engine.restart();
     assert!(shipper.finish(Duration::from_mins(1)).await);

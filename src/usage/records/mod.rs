@@ -209,14 +209,14 @@ mod tests {
     #[test]
     fn a_cursor_of_anyone_or_anything_else_is_refused_by_name() {
         let cursor = cursor_of(&parse(&[("provider", "openai")], "org_a").unwrap());
-        let changed = format!("{}{}", if cursor.starts_with('0') { '1' } else { '0' }, &cursor[1..]);
+        let changed = format!("{}{}", if cursor.starts_with('0') { '1' } else { '0' }, cursor.get(1..).unwrap());
         for (pairs, organization) in [
             (vec![("provider", "openai"), ("cursor", &*cursor)], "org_b"),
             (vec![("cursor", &*cursor)], "org_a"),
             (vec![("provider", "openai"), ("team", "x"), ("cursor", &*cursor)], "org_a"),
             (vec![("provider", "openai"), ("since", "1h"), ("cursor", &*cursor)], "org_a"),
             (vec![("provider", "openai"), ("cursor", &*changed)], "org_a"),
-            (vec![("provider", "openai"), ("cursor", &cursor[2..])], "org_a"),
+            (vec![("provider", "openai"), ("cursor", cursor.get(2..).unwrap())], "org_a"),
             (vec![("provider", "openai"), ("cursor", "")], "org_a"),
             (vec![("provider", "openai"), ("cursor", "zz")], "org_a"),
             (vec![("provider", "openai"), ("cursor", "ä")], "org_a"),

@@ -14,6 +14,9 @@ use crate::{
 /// The reason that these corrections carry.
 pub(super) const REASON: &str = "reprice";
 
+/// The status of an exchange over a WebSocket.
+const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// What is to be done about one exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -23,6 +26,8 @@ pub(super) enum Verdict {
     WithoutPrice,
     /// Its cost was corrected for another reason, which a price cannot know.
     NotOurs,
+    /// Its figures are sums over answers that were priced one by one: a WebSocket's, or parts by several models.
+    Summed,
     /// This row makes it right.
     Correct(Box<AdjustmentRow>),
 }
@@ -31,6 +36,9 @@ pub(super) enum Verdict {
 pub(super) fn judge(book: &PriceBook, exchange: &ExchangeRow, earlier: &[AdjustmentRow]) -> Verdict {
     if earlier.iter().any(|row| row.reason != REASON) {
         return Verdict::NotOurs;
+    }
+    if exchange.status == SWITCHING_PROTOCOLS || exchange.price_version.contains('+') {
+        return Verdict::Summed;
     }
     let at = Timestamp::from_millis(exchange.time);
     let charge = charge(book, &reading(exchange), &exchange.provider, &exchange.model_requested, at);
@@ -181,6 +189,15 @@ mod tests {
         assert_eq!(judge(&book("v2", 0, None), &unpriced, &earlier), Verdict::Right);
         let dear = corrected(judge(&book("v3", 1_000, None), &unpriced, &earlier));
         assert_eq!((dear.cost_nanousd, dear.priced_later), (10, false));
+    }
+
+    #[test]
+    fn sums_over_several_answers_are_left_alone() {
+        let socket = ExchangeRow { status: 101, ..exchange() };
+        let parts = ExchangeRow { price_version: "v1/openai/m+v1/openai/n".into(), ..exchange() };
+        for row in [socket, parts] {
+            assert_eq!(judge(&book("v2", 9_000, None), &row, &[]), Verdict::Summed);
+        }
     }
 
     #[test]

@@ -94,6 +94,8 @@ pub struct Outcome {
     pub without_price: u64,
     /// Those whose cost was corrected for another reason before; it stays what it is.
     pub corrected_otherwise: u64,
+    /// Those whose figures are sums over answers that were priced one by one; their cost stays what it is.
+    pub summed: u64,
     /// The cost of all these exchanges before, and after.
     pub cost_before: Money,
     pub cost_after: Money,
@@ -219,6 +221,7 @@ fn judge_page(book: &PriceBook, page: Vec<ExchangeRow>, mut earlier: Earlier, ou
             Verdict::Right => {}
             Verdict::WithoutPrice => outcome.without_price += 1,
             Verdict::NotOurs => outcome.corrected_otherwise += 1,
+            Verdict::Summed => outcome.summed += 1,
             Verdict::Correct(row) => {
                 outcome.corrected += 1;
                 after = before.saturating_add(row.cost_nanousd);
