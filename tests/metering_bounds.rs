@@ -11,7 +11,6 @@ use sociaro_gateway::{
         meter::{AnswerHead, AnswerMeter},
         prompt::Prompt,
         reading::{Reading, UsageSource},
-        tokenizer,
     },
     providers::{dialect::answer_meter, provider::Dialect},
 };
@@ -68,8 +67,10 @@ mod counting {
         }
     }
 
-    /// The most that this thread held during `work`, beyond what it held before.
-    pub(super) fn peak(work: impl FnOnce()) -> usize {
+    /// The most that this thread held during `work`, beyond what it held before. It is done once before it is counted, so
+    /// that what the process keeps for all (a tokenizer's tables, the caches of its expressions) is there already.
+    pub(super) fn peak(mut work: impl FnMut()) -> usize {
+        work();
         let before = HELD.get();
         PEAK.set(before);
         work();
@@ -90,7 +91,6 @@ const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
 
 fn meter(dialect: Dialect, content_type: &str, coding: &str) -> AnswerMeter {
-    tokenizer::load(); // once, for all estimates
     let head = AnswerHead { status: 200, content_type: Some(content_type), content_encoding: Some(coding) };
     answer_meter(dialect, "any", &head).with_prompt(Prompt::of_size(1000))
 }
