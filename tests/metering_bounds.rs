@@ -240,9 +240,8 @@ fn figures_that_grow_from_event_to_event_are_held_in_bounded_memory() {
 /// Texts, thoughts, names, parts of prices of their own and figures, each as large as they are kept.
 #[test]
 fn everything_that_is_kept_at_once_is_held_in_bounded_memory() {
-    let listed = |from: usize, count: usize| {
-        (from..from + count).map(|n| format!("\"f{n}\":{n}")).collect::<Vec<_>>().join(",")
-    };
+    let listed =
+        |from: usize, count: usize| (from..from + count).map(|n| format!("\"f{n}\":{n}")).collect::<Vec<_>>().join(",");
     let long = "x".repeat(5_000);
     let mut events = String::new();
     for round in 0..100_usize {
