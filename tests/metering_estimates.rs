@@ -128,12 +128,12 @@ fn a_prompt_is_counted_wherever_it_stands_in_the_body() {
 
 /// What is too long to be counted whole is sampled; beyond what is kept, it is scaled.
 #[test]
-fn long_texts_are_estimated_within_two_in_a_hundred() {
+fn long_texts_are_estimated_within_three_in_a_hundred() {
     for Text { name, content, o200k, .. } in TEXTS {
         for times in [5, 15, 100] {
             let (long, exact) = (content.repeat(times), o200k * times as u64);
             let estimated = streamed("gpt-5.4", &long);
-            assert!(off(estimated, exact) <= 20, "{name} × {times}: {estimated} for {exact}");
+            assert!(off(estimated, exact) <= 30, "{name} × {times}: {estimated} for {exact}");
         }
     }
     let mixed: String = TEXTS.iter().map(|text| text.content).collect();

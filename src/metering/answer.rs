@@ -15,7 +15,8 @@ use std::iter;
 
 /// The longest id, model or tier that is kept; a longer one is taken for none.
 const NAME_BYTES_MAX: usize = 256;
-/// Figures of more weight than this, in units of about a hundred bytes, are not gathered over events: the newest alone count.
+/// Figures of more weight than this, in units of about a hundred bytes, are not gathered over events: the newest alone
+/// count.
 const WEIGHT_MAX: usize = 1024;
 /// What another model did beside has few figures.
 const ASIDE_WEIGHT_MAX: usize = 64;
