@@ -276,7 +276,8 @@ impl Body {
     fn read_message(&mut self, piece: frames::Piece<'_>) {
         match piece {
             frames::Piece::Data(part) => {
-                let first = || part.iter().find(|byte| !byte.is_ascii_whitespace());
+                // JSON's own white space: no other may stand before it
+                let first = || part.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
                 self.is_message_json = self.is_message_json.or_else(|| first().map(|byte| matches!(byte, b'{' | b'[')));
                 if self.is_message_json == Some(true) {
                     self.scanner.read(part, &mut self.answer);

@@ -54,7 +54,7 @@ fn a_stream_cut_off_after_any_event_never_reports_more_than_the_whole() {
             let reading = read(case, "identity", &case.answer[..end]);
             let place = format!("{} cut off at {end}: {reading:?}", case.name);
             if end == case.answer.len() {
-                assert_eq!(reading, case.reading, "{place}");
+                assert_eq!(Reading { parts: Vec::new(), ..reading }, case.reading, "{place}");
                 continue;
             }
             if is_reported(case) {
