@@ -14,7 +14,10 @@ mod cut_off;
 use case::{CODINGS, Dice, cases, each, encoded};
 use sociaro_gateway::{
     metering::{meter::AnswerHead, reading::Reading},
-    providers::{dialect::answer_meter, provider::Dialect},
+    providers::{
+        dialect::{answer_meter, socket_meter},
+        provider::Dialect,
+    },
 };
 
 /// Random cuts of each case in each coding. Documents come in a few large chunks, so fewer will do for them.
@@ -69,6 +72,24 @@ fn an_answer_that_is_not_in_its_coding_is_unread_and_harmless() {
     meter.read(br#"{"id":"a","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#);
     meter.read(b"more");
     assert_eq!(meter.finish(), Reading::default());
+}
+
+/// Messages that providers would not send, in frames of their own.
+#[test]
+fn a_message_over_a_socket_is_read_alike_however_it_is_cut() {
+    let error = r#"[{"error":{"code":1}}]"#;
+    for message in [error.to_owned(), format!(" \t\r\n{error}"), format!("\x0c{error}"), format!("\u{feff}{error}")] {
+        let mut framed = vec![0x81, u8::try_from(message.len()).unwrap()];
+        framed.extend_from_slice(message.as_bytes());
+        let read = |width: usize| {
+            let mut meter = socket_meter(Dialect::OpenAi, "realtime", "");
+            framed.chunks(width).for_each(|chunk| meter.read(chunk));
+            meter.finish()
+        };
+        for width in 1..framed.len() {
+            assert_eq!(read(width), read(framed.len()), "{message:?} cut every {width} bytes");
+        }
+    }
 }
 
 #[test]
