@@ -21,10 +21,9 @@ use crate::{
     usage::{
         self,
         embedded::{Embedded, Program, State},
-        queue::queue,
         settings::Store,
         shipper::{ClickHouse, Shipper},
-        source::MemorySource,
+        spool,
     },
 };
 use anyhow::Context as _;
@@ -145,11 +144,13 @@ impl Parts {
             Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
             Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
-        let (queue, reader) = queue(&settings.usage);
-        let source = MemorySource::new(reader, &settings.usage);
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
-        let shipper = Shipper::start(tasks, source, sink);
-        Ok(Self { store, keyring, usage_store, shipper, queue })
+        let spool = spool::open(&settings.usage, sink.clone());
+        let mut shipper = Shipper::start(tasks, spool.own, sink.clone());
+        if let Some(adopted) = spool.adopted {
+            shipper = shipper.also(tasks, adopted, sink);
+        }
+        Ok(Self { store, keyring, usage_store, shipper, queue: spool.queue })
     }
 
     fn gateway(
@@ -233,7 +234,7 @@ impl Parts {
             tracing::warn!(%error, "the last uses of keys were not noted");
         }
         if !self.shipper.finish(FLUSH_MAX).await {
-            tracing::error!("usage events were lost: the usage store did not take them in time");
+            tracing::warn!("the usage store did not take all usage events in time");
         }
         self.store.close().await;
     }
