@@ -16,7 +16,6 @@ use crate::{
     },
     telemetry::metrics::METRICS,
 };
-use bytes::Bytes;
 use clickhouse::{Client, error::Error};
 use std::future::Future;
 use tokio::task::JoinHandle;

@@ -74,14 +74,14 @@ impl Ledger {
     }
 
     /// An exchange has an intent. To be called by one thread at a time, as the next two.
-    pub(super) fn begun(&self, time: Timestamp, now: Timestamp) {
+    pub(crate) fn begun(&self, time: Timestamp, now: Timestamp) {
         self.add_head(1, 1);
         self.claim(time, now);
         self.add(time, Fact::Known, 1);
     }
 
     /// An exchange has an event.
-    pub(super) fn ended(&self, time: Timestamp, had_intent: bool, now: Timestamp) {
+    pub(crate) fn ended(&self, time: Timestamp, had_intent: bool, now: Timestamp) {
         if !had_intent {
             self.begun(time, now);
         }
@@ -89,12 +89,12 @@ impl Ledger {
     }
 
     /// An event is on the disk.
-    pub(super) fn written(&self, time: Timestamp) {
+    pub(crate) fn written(&self, time: Timestamp) {
         self.add(time, Fact::Written, 1);
     }
 
     /// An event is given up.
-    pub(super) fn lost(&self, time: Timestamp) {
+    pub(crate) fn lost(&self, time: Timestamp) {
         self.add_head(2, 1);
         self.add(time, Fact::Lost, 1);
     }

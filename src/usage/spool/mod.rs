@@ -8,9 +8,9 @@
 
 mod adopted;
 mod disk;
-pub(crate) mod frame;
+pub mod frame;
 pub mod hold;
-pub(crate) mod ledger;
+pub mod ledger;
 mod place;
 pub mod quarantine;
 mod recover;
