@@ -167,7 +167,12 @@ impl Parts {
             settings: settings.exchange.clone(),
         };
         let settlement =
-            Settlement { prices: ArcSwap::new(Arc::clone(&settings.prices)), queue: self.queue.clone(), access_log };
+            Settlement {
+                prices: ArcSwap::new(Arc::clone(&settings.prices)),
+                queue: self.queue.clone(),
+                durable: settings.usage.spool.durable,
+                access_log,
+            };
         let own = api::router(api::Parts {
             keyring: Arc::clone(&self.keyring),
             usage: Arc::new(settings.usage.clone()),

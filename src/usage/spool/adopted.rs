@@ -122,7 +122,11 @@ fn adopt_one(
     names.sort_unstable();
     for name in names {
         let Some(place) = Place::adopt(root, &name, disk)? else { continue };
-        let left = recover::read(&place)?;
+        let left = recover::read(place.id, place.position(), place.left()?);
+        for (number, error) in &left.unreadable {
+            tracing::error!(folder = name, number, %error, "a segment of the usage spool cannot be read, and is set aside");
+            place.set_aside(*number);
+        }
         let forgotten = left.forgotten(&place)?;
         let orphans = left.orphans.len() as u64;
         if left.events + orphans + forgotten + left.damaged_bytes > 0 {

@@ -140,7 +140,7 @@ fn words() -> usize {
     HEAD_WORDS + MINUTES * MINUTE_WORDS
 }
 
-fn minute_of(time: Timestamp) -> u64 {
+pub(super) fn minute_of(time: Timestamp) -> u64 {
     u64::try_from(time.millis() / MINUTE_MS).unwrap_or_default()
 }
 

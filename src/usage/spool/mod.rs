@@ -18,6 +18,7 @@ mod segment;
 mod settle;
 mod shelf;
 mod source;
+pub mod verify;
 mod writer;
 
 pub use adopted::AdoptedSource;

@@ -112,19 +112,13 @@ impl Place {
         }
     }
 
-    /// The segments that an earlier process left, with their bytes, one after the other.
-    pub(super) fn left(&self) -> io::Result<impl Iterator<Item = Result<(Segment, Vec<u8>), (u64, io::Error)>>> {
-        let mut numbered = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if let Some(number) = segment::number_of(&path) {
-                self.grew(number, fs::metadata(&path)?.len());
-                numbered.push((number, path));
-            }
+    /// The segments that an earlier process left.
+    pub(super) fn left(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let files = segments_of(&self.folder)?;
+        for (number, path) in &files {
+            self.grew(*number, fs::metadata(path)?.len());
         }
-        numbered.sort_unstable();
-        let open = |(number, path): (u64, PathBuf)| Segment::open(&path, self.id, number).map_err(|error| (number, error));
-        Ok(numbered.into_iter().map(open))
+        Ok(files)
     }
 
     /// A segment that cannot be read goes where nobody removes it.
@@ -222,6 +216,17 @@ fn read_slot(slot: &[u8]) -> Option<(u64, Position)> {
     let turn = word(0).filter(|turn| *turn > 0)?;
     (crc32fast::hash(slot.get(..32)?) == sum)
         .then_some((turn, Position { segment: word(1)?, offset: word(2)?, events: word(3)? }))
+}
+
+/// The segments in a folder, in their order.
+pub(super) fn segments_of(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        files.extend(segment::number_of(&path).map(|number| (number, path)));
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// Up to where a folder is shipped that another process may hold.

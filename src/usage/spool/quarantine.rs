@@ -6,7 +6,7 @@
 //! 12  8  when it was put here, milliseconds since 1970
 //! 20  8  how many events are in it
 //! 28  4  length of the reason, 32  4  length of the columns
-//! 36  …  reason, columns, rows
+//! 36  …  reason, columns, when the request of each event arrived (8 bytes each), rows
 //! ```
 
 use crate::{
@@ -31,6 +31,8 @@ const REASON_CHARS_MAX: usize = 500;
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub batch: Batch,
+    /// When the requests of its events arrived.
+    pub times: Vec<Timestamp>,
     pub kept_at: Timestamp,
     /// In the store's words, as far as logs may have them.
     pub reason: String,
@@ -38,11 +40,11 @@ pub struct Kept {
 }
 
 /// Puts a batch there, whole and on the disk. Gives its size.
-pub(super) fn keep(root: &Path, batch: &Batch, reason: &str) -> io::Result<u64> {
+pub(super) fn keep(root: &Path, batch: &Batch, times: &[Timestamp], reason: &str) -> io::Result<u64> {
     let folder = root.join(FOLDER);
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-    let bytes = encode(batch, clock::now(), &reason);
+    let bytes = encode(batch, times, clock::now(), &reason);
     let path = folder.join(format!("{}.{EXTENSION}", batch.token));
     let unfinished = path.with_extension("new");
     let written = (|| {
@@ -58,15 +60,17 @@ pub(super) fn keep(root: &Path, batch: &Batch, reason: &str) -> io::Result<u64> 
     written.map(|()| bytes.len() as u64)
 }
 
-fn encode(batch: &Batch, at: Timestamp, reason: &str) -> Vec<u8> {
+fn encode(batch: &Batch, times: &[Timestamp], at: Timestamp, reason: &str) -> Vec<u8> {
+    let times: Vec<u8> = times.iter().flat_map(|time| time.millis().to_le_bytes()).collect();
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
     let rest = [
         at.millis().to_le_bytes().as_slice(),
-        &batch.count.to_le_bytes(),
+        &(times.len() as u64 / 8).to_le_bytes(),
         &length(reason.as_bytes()),
         &length(&batch.columns),
         reason.as_bytes(),
         &batch.columns,
+        &times,
         &batch.rows,
     ]
     .concat();
@@ -103,10 +107,13 @@ fn decode(token: &str, bytes: &[u8], path: &Path) -> Option<Kept> {
     let kept_at = Timestamp::from_millis(bytes.get(12..20)?.try_into().map(i64::from_le_bytes).ok()?);
     let count = bytes.get(20..28)?.try_into().map(u64::from_le_bytes).ok()?;
     let (reason, behind) = bytes.get(FIXED_BYTES..)?.split_at_checked(usize::try_from(word(28)?).ok()?)?;
-    let (columns, rows) = behind.split_at_checked(usize::try_from(word(32)?).ok()?)?;
+    let (columns, behind) = behind.split_at_checked(usize::try_from(word(32)?).ok()?)?;
+    let (times, rows) = behind.split_at_checked(usize::try_from(count.checked_mul(8)?).ok()?)?;
+    let times = times.chunks_exact(8).filter_map(|time| time.try_into().ok().map(i64::from_le_bytes));
+    let times = times.map(Timestamp::from_millis).collect();
     let (columns, rows) = (Bytes::copy_from_slice(columns), Bytes::copy_from_slice(rows));
     let batch = Batch { token: token.to_owned(), columns, rows, count };
-    Some(Kept { batch, kept_at, reason: String::from_utf8_lossy(reason).into_owned(), path: path.to_owned() })
+    Some(Kept { batch, times, kept_at, reason: String::from_utf8_lossy(reason).into_owned(), path: path.to_owned() })
 }
 
 /// How many bytes are there.
@@ -135,14 +142,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert!(list(root.path()).unwrap().is_empty());
         let batch = Batch::new("folder-1-0", Rows::of(&[sample(), sample()]));
-        let size = keep(root.path(), &batch, "ClickHouse error 27").unwrap();
+        let times = [Timestamp::from_millis(5), Timestamp::from_millis(-6)];
+        let size = keep(root.path(), &batch, &times, "ClickHouse error 27").unwrap();
         assert_eq!(bytes(root.path()), size);
         let kept = list(root.path()).unwrap().remove(0).unwrap();
         assert_eq!((&kept.batch.token, kept.batch.count, &*kept.reason), (&batch.token, 2, "ClickHouse error 27"));
-        assert_eq!((&kept.batch.rows, &kept.batch.columns), (&batch.rows, &batch.columns));
-        let mut text = fs::read(&kept.path).unwrap();
-        text[60] ^= 1;
-        fs::write(&kept.path, &text).unwrap();
+        assert_eq!((&kept.batch.rows, &kept.batch.columns, kept.times.clone()), (&batch.rows, &batch.columns, times.to_vec()));
+        let mut bytes = fs::read(&kept.path).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&kept.path, &bytes).unwrap();
         assert!(list(root.path()).unwrap().remove(0).unwrap_err().ends_with("folder-1-0.batch: is damaged"));
         kept.remove().unwrap();
         assert!(list(root.path()).unwrap().is_empty());

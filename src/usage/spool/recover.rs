@@ -7,11 +7,12 @@ use super::{
     segment::Segment,
     shelf::{SEAL_BYTES, Sealed, read_seal},
 };
-use crate::usage::row;
+use crate::{base::ids::RequestId, usage::row};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     io,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -34,30 +35,30 @@ pub(super) struct Left {
     pub(super) next_number: u64,
     /// Bytes that are no frames, an unfinished end included.
     pub(super) damaged_bytes: u64,
+    /// Segments of which nothing can be read.
+    pub(super) unreadable: Vec<(u64, io::Error)>,
     /// Events that the seals name and that are not there.
     missing: u64,
 }
 
-/// Reads a folder.
-pub(super) fn read(place: &Place) -> io::Result<Left> {
+/// Reads the segments of the folder with this id, which is shipped up to that position.
+pub(super) fn read(id: RequestId, position: Position, files: Vec<(u64, PathBuf)>) -> Left {
     let (mut left, mut open) = (Left { next_number: 1, ..Left::default() }, BTreeMap::new());
-    let position = place.position();
-    for segment in place.left()? {
-        let (segment, bytes) = match segment {
+    for (number, path) in files {
+        left.next_number = left.next_number.max(number + 1);
+        let (segment, bytes) = match Segment::open(&path, id, number) {
             Ok(read) => read,
-            Err((number, error)) => {
-                tracing::error!(folder = %place.id, number, %error, "a segment of the usage spool cannot be read");
-                place.set_aside(number);
+            Err(error) => {
+                left.unreadable.push((number, error));
                 continue;
             }
         };
         let segment = Arc::new(segment);
-        left.next_number = left.next_number.max(segment.number + 1);
         left.read_intents(&segment, &bytes, &mut open);
         left.read_batches(&segment, &bytes, position);
     }
     left.orphans = open.into_values().collect();
-    Ok(left)
+    left
 }
 
 impl Left {

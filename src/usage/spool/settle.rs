@@ -72,7 +72,7 @@ impl Desk {
                 self.tally.add_stored(count);
                 true
             }
-            Outcome::Refused(reason) => self.quarantine(batch, count, &reason),
+            Outcome::Refused(reason) => self.quarantine(batch, under_way.times(), &reason),
         };
         for time in under_way.times() {
             if !is_kept {
@@ -84,8 +84,9 @@ impl Desk {
         self.pass(&under_way.sealed, if is_kept { count } else { 0 });
     }
 
-    fn quarantine(&self, batch: &Batch, count: u64, reason: &str) -> bool {
-        let kept = self.place.as_ref().map(|place| quarantine::keep(&place.root, batch, reason));
+    fn quarantine(&self, batch: &Batch, times: &[Timestamp], reason: &str) -> bool {
+        let count = times.len() as u64;
+        let kept = self.place.as_ref().map(|place| quarantine::keep(&place.root, batch, times, reason));
         match kept {
             Some(Ok(bytes)) => {
                 if let Some(place) = &self.place {
