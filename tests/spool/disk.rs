@@ -3,7 +3,7 @@
 use crate::{
     front::Stage,
     load::Load,
-    store::{count, settled, verify},
+    store::{count, verify},
     support::{
         gateway::{Gateway, Grant, Metrics, Options, names},
         wait::wait_until,
@@ -30,11 +30,6 @@ impl SmallDisk {
         fs::create_dir_all(folder).expect("a folder");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder).output();
         mounted.is_ok_and(|output| output.status.success()).then(|| Self(folder.to_owned()))
-    }
-
-    fn set(&self, options: &str) {
-        let set = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status();
-        assert!(set.is_ok_and(|status| status.success()), "{options}");
     }
 }
 
@@ -126,21 +121,29 @@ async fn a_folder_that_cannot_be_written_costs_no_call_and_no_event_while_the_st
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_becomes_read_only_costs_no_call_and_no_event_while_the_store_is_there() {
+async fn a_disk_that_something_else_fills_costs_no_call_and_no_event_while_the_store_is_there() {
     let place = tempfile::tempdir().unwrap();
     let spool = place.path().join("spool");
-    let Some(disk) = SmallDisk::mount(&spool, "size=4m,mode=700") else {
-        assert!(!rustix::process::geteuid().is_root() || !Path::new("/bin/mount").exists(), "root can mount");
+    let Some(_disk) = SmallDisk::mount(&spool, "size=2m,mode=700") else {
+        assert!(!rustix::process::geteuid().is_root(), "root can mount");
         return;
     };
     let gateway = Gateway::start(Options::default().set("/usage/spool/folder", json!(spool)));
-    let key = gateway.issue(&Grant::all("becomes"));
+    let key = gateway.issue(&Grant::all("filled"));
     let mut answered = Load::of(&gateway, &key, "before", (CALLERS, 20)).end().await;
     gateway.rows().await;
-    fs::remove_file(spool.join("none")).unwrap_err();
-    disk.set("size=4k");
-    answered.extend(Load::of(&gateway, &key, "during", (CALLERS, 100)).end().await);
+    let filler = spool.join("filler");
+    assert!(fs::write(&filler, vec![1; 4 << 20]).is_err(), "it is full now");
+    for round in 0..20 {
+        answered.extend(Load::of(&gateway, &key, &format!("during-{round}"), (CALLERS, 25)).end().await);
+        if gateway.metrics().total(FAILURES) > 0.0 {
+            break;
+        }
+    }
+    assert!(gateway.metrics().total(FAILURES) > 0.0, "the disk still takes some");
+    answered.extend(Load::of(&gateway, &key, "after", (CALLERS, 25)).end().await);
     let rows = gateway.rows().await;
     assert_eq!(rows.ids(), answered.into_values().collect::<BTreeSet<_>>());
-    disk.set("size=4m");
+    let (account, status) = verify(&gateway);
+    assert_eq!((status, count(&account, "lost")), (Some(0), 0), "{account}");
 }

@@ -55,8 +55,18 @@ pub(crate) struct Stage {
     shared: Arc<Shared>,
     pub(crate) gateway: Gateway,
     store: Store,
-    /// Its end is the front's.
-    _runtime: Runtime,
+    _threads: Threads,
+}
+
+/// The front's own: its end does not wait for them.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Stage {
@@ -79,7 +89,7 @@ impl Stage {
         let folder = names::usage_folder(gateway.folder());
         let store = Store::start(&folder);
         *shared.socket.lock() = Some(engine::socket(&folder));
-        Self { shared, gateway, store, _runtime: runtime }
+        Self { shared, gateway, store, _threads: Threads(Some(runtime)) }
     }
 
     /// The store goes away, or comes back.
@@ -159,7 +169,7 @@ impl Shared {
         let (mut reader, mut buffer) = (AnswerReader::new("POST"), BytesMut::new());
         while !reader.feed(&mut buffer).map_err(io::Error::other)? {
             if store.read_buf(&mut buffer).await? == 0 {
-                break;
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
         let answer = reader.end();

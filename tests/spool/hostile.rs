@@ -28,8 +28,9 @@ async fn inserts_that_break_off_or_are_not_heard_of_are_tried_again_unchanged_an
         Trouble::Deaf,
         Trouble::Deaf,
     ];
+    let mut answered = Load::of(&stage.gateway, &key, "before", (CALLERS, 5)).end().await;
+    settled(&stage.gateway).await;
     stage.trouble(troubles);
-    let mut answered = BTreeMap::new();
     for round in 0..scaled(4, 20) {
         answered.extend(Load::of(&stage.gateway, &key, &format!("round-{round}"), (CALLERS, 25)).end().await);
         if round == 2 {

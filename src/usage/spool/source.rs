@@ -109,8 +109,11 @@ impl Drop for SpoolSource {
                 false
             })
         });
-        let mut lost = self.under_way.take().filter(|one| one.sealed.segment.is_volatile()).map_or(0, |one| one.count());
-        let (mut waiting, mut is_over) = (0, self.is_over);
+        let (mut lost, mut waiting, mut is_over) = (0, 0, self.is_over);
+        if let Some(under_way) = self.under_way.take() {
+            let is_volatile = under_way.sealed.segment.is_volatile();
+            *(if is_volatile { &mut lost } else { &mut waiting }) += under_way.count();
+        }
         loop {
             match self.shelf.take() {
                 Taken::Batch(sealed) if sealed.segment.is_volatile() => lost += sealed.events,
