@@ -21,10 +21,9 @@ use crate::{
     usage::{
         self,
         embedded::{Embedded, Program, State},
-        queue::queue,
         settings::Store,
         shipper::{ClickHouse, Shipper},
-        source::MemorySource,
+        spool,
     },
 };
 use anyhow::Context as _;
@@ -145,11 +144,13 @@ impl Parts {
             Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
             Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
-        let (queue, reader) = queue(&settings.usage);
-        let source = MemorySource::new(reader, &settings.usage);
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
-        let shipper = Shipper::start(tasks, source, sink);
-        Ok(Self { store, keyring, usage_store, shipper, queue })
+        let spool = spool::open(&settings.usage, sink.clone());
+        let mut shipper = Shipper::start(tasks, spool.own, sink.clone());
+        if let Some(adopted) = spool.adopted {
+            shipper = shipper.also(tasks, adopted, sink);
+        }
+        Ok(Self { store, keyring, usage_store, shipper, queue: spool.queue })
     }
 
     fn gateway(
@@ -166,7 +167,12 @@ impl Parts {
             settings: settings.exchange.clone(),
         };
         let settlement =
-            Settlement { prices: ArcSwap::new(Arc::clone(&settings.prices)), queue: self.queue.clone(), access_log };
+            Settlement {
+                prices: ArcSwap::new(Arc::clone(&settings.prices)),
+                queue: self.queue.clone(),
+                durable: settings.usage.spool.durable,
+                access_log,
+            };
         let own = api::router(api::Parts {
             keyring: Arc::clone(&self.keyring),
             usage: Arc::new(settings.usage.clone()),
@@ -233,7 +239,7 @@ impl Parts {
             tracing::warn!(%error, "the last uses of keys were not noted");
         }
         if !self.shipper.finish(FLUSH_MAX).await {
-            tracing::error!("usage events were lost: the usage store did not take them in time");
+            tracing::warn!("the usage store did not take all usage events in time");
         }
         self.store.close().await;
     }
@@ -310,10 +316,9 @@ fn run_until_drained(built: Built, draining: &Arc<AtomicBool>) {
     while METRICS.exchanges_open.get() > 0 && since.elapsed() < METERING_MAX {
         thread::sleep(DRAIN_POLL);
     }
-    if let Ok(lost @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
-        METRICS.usage_events_total.inc_by(lost);
-        METRICS.usage_events_lost_total.inc_by(lost);
-        tracing::error!(lost, "usage events were lost: their answers were not metered in time");
+    // Their intents stay in the spool.
+    if let Ok(open @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
+        tracing::error!(open, "answers were not metered in time: the next start records what was expected of them");
     }
 }
 

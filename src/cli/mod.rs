@@ -6,6 +6,7 @@ pub mod orgs;
 mod output;
 pub mod prices;
 pub mod reprice;
+pub mod usage;
 mod usage_store;
 
 use crate::{
@@ -62,6 +63,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Usage events on their way into the usage store
+    #[command(subcommand)]
+    Usage(usage::UsageCommand),
     /// Serve the embedded usage store; the gateway starts this by itself
     #[command(hide = true)]
     UsageStore(usage_store::UsageStore),
@@ -103,6 +107,7 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
             };
             Ok(writeln!(out, "{line}")?)
         }
+        Command::Usage(command) => usage::run(command, &load(&config)?, out),
         Command::UsageStore(arguments) => usage_store::run(arguments),
         Command::Version { json } => {
             let version = env!("CARGO_PKG_VERSION");

@@ -11,7 +11,7 @@ use crate::{
     exchange, proxy, store, telemetry,
     usage::{
         self,
-        settings::{Embedded, Server, Store},
+        settings::{Embedded, Server, Spool, Store},
     },
 };
 use std::{collections::HashSet, net::SocketAddr};
@@ -156,6 +156,7 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
             .and_then(|item| item.parsed(DATABASE_EXPECTED, database))
             .unwrap_or(default.database),
         queue_events_max: f.whole("queue_events_max", default.queue_events_max, 1_000..=10_000_000),
+        spool: f.section("spool", spool),
         flush_interval: f.millis("flush_interval_ms", default.flush_interval, 50..=60_000),
         batch_events_max: f.whole("batch_events_max", default.batch_events_max, 100..=500_000),
         keep_days: f.whole("keep_days", default.keep_days, 1..=3_650),
@@ -175,6 +176,22 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
     }
     if settings.batch_events_max > settings.queue_events_max {
         f.fault("batch_events_max is above queue_events_max: a batch could never fill");
+    }
+    settings
+}
+
+fn spool(f: &Fields<'_>) -> Spool {
+    let default = Spool::default();
+    let settings = Spool {
+        folder: f.path("folder", &default.folder),
+        durable: f.switch("durable", default.durable),
+        commit_interval: f.millis("commit_interval_ms", default.commit_interval, 1..=10_000),
+        commit_bytes: f.whole("commit_bytes", default.commit_bytes, 4096..=64 * MIB),
+        segment_bytes: f.whole("segment_bytes", default.segment_bytes, MIB..=GIB),
+        bytes_max: f.whole("bytes_max", default.bytes_max, MIB..=1024 * GIB),
+    };
+    if settings.segment_bytes > settings.bytes_max {
+        f.fault("segment_bytes is above bytes_max: not one file would have room");
     }
     settings
 }
@@ -313,6 +330,7 @@ mod tests {
             ("usage: {hot_tags: [a, b, c, d, e, f, g, h, i]}", "at most 8"),
             ("usage: {database: 'a b'}", "a database's name"),
             ("usage: {batch_events_max: 2000, queue_events_max: 1000}", "could never fill"),
+            ("usage: {spool: {segment_bytes: 2097152, bytes_max: 1048576}}", "not one file would have room"),
             ("usage: {query_memory_bytes_max: 4294967296}", "embedded.memory_bytes_max"),
             ("usage: {embedded: {loopback_address: '0.0.0.0:8123', loopback_password: env:SET}}", "a loopback address"),
             ("usage: {embedded: {loopback_address: '127.0.0.1:8123'}}", "needs a loopback_password"),

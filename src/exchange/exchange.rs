@@ -13,6 +13,7 @@ use crate::{
     auth::key::KeyRecord,
     base::clock,
     metering::{beside::Finished, reading::Reading},
+    usage::spool::hold::{Hold, Release},
 };
 use http::Method;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Exchange {
     pub status: u16,
     /// What only the log may say about the ending.
     pub inside: Option<String>,
+    /// What is to be recorded if nothing more is heard of it is noted.
+    pub(super) has_intent: bool,
     /// `None` once it is settled, or will be.
     settlement: Option<Arc<Settlement>>,
 }
@@ -88,7 +91,39 @@ impl Exchange {
             bytes_in: 0,
             status: 0,
             inside: None,
+            has_intent: false,
             settlement: Some(settlement),
+        }
+    }
+
+    /// Notes what is to be recorded if nothing more is heard of this exchange: it goes to the provider next. Where records
+    /// must be durable, that has to wait for the hold.
+    pub fn goes_out(&mut self) -> Option<Hold> {
+        let settlement = self.settlement.as_ref()?;
+        let (hold, release) = settlement.hold().unzip();
+        self.has_intent = settlement.begin(self, release);
+        hold
+    }
+
+    /// The whole answer has come. Where records must be durable it is recorded now, and its end has to wait for the hold;
+    /// else when the exchange is dropped.
+    pub fn has_answer(&mut self) -> Option<Hold> {
+        let (hold, release) = self.settlement.as_ref()?.hold()?;
+        self.ending = Ending::Answered;
+        self.settle(Some(release));
+        Some(hold)
+    }
+
+    fn settle(&mut self, release: Option<Release>) {
+        let Some(settlement) = self.settlement.take() else { return };
+        let end = clock::instant();
+        match self.answer.as_mut().map(Answer::finish) {
+            None => settlement.settle(self, &Reading::default(), end, release),
+            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end, release),
+            Some(Finished::Later(later)) => {
+                let remains = self.remains();
+                later.then(move |reading| settlement.settle(&remains, &reading, end, release));
+            }
         }
     }
 
@@ -108,6 +143,7 @@ impl Exchange {
             bytes_in: self.bytes_in,
             status: self.status,
             inside: self.inside.take(),
+            has_intent: self.has_intent,
             settlement: None,
         }
     }
@@ -122,15 +158,6 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(settlement) = self.settlement.take() else { return };
-        let end = clock::instant();
-        match self.answer.as_mut().map(Answer::finish) {
-            None => settlement.settle(self, &Reading::default(), end),
-            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end),
-            Some(Finished::Later(later)) => {
-                let remains = self.remains();
-                later.then(move |reading| settlement.settle(&remains, &reading, end));
-            }
-        }
+        self.settle(None);
     }
 }

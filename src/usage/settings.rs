@@ -33,6 +33,23 @@ pub struct Server {
     pub password: Option<Secret>,
 }
 
+/// Where events wait on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spool {
+    /// Shared by all gateways of a machine; each has a folder of its own in it.
+    pub folder: PathBuf,
+    /// An answer ends only when its event is on the disk.
+    pub durable: bool,
+    /// Events are brought onto the disk this often …
+    pub commit_interval: Duration,
+    /// … or when there are so many bytes of them.
+    pub commit_bytes: u64,
+    /// The bytes of one file.
+    pub segment_bytes: u64,
+    /// The bytes of all.
+    pub bytes_max: u64,
+}
+
 /// The usage pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -41,6 +58,8 @@ pub struct Settings {
     pub database: String,
     /// Events that may wait in memory; more are lost and counted.
     pub queue_events_max: usize,
+    /// Where events wait for the store.
+    pub spool: Spool,
     /// A batch leaves when it is this old …
     pub flush_interval: Duration,
     /// … or this large.
@@ -62,6 +81,7 @@ pub(super) fn sample() -> Settings {
         store: Store::ClickHouse(Server { url: "http://127.0.0.1:1".into(), user: "default".into(), password: None }),
         database: "gateway".into(),
         queue_events_max: 1000,
+        spool: Spool::default(),
         flush_interval: Duration::from_secs(2),
         batch_events_max: 100,
         keep_days: 400,
@@ -83,12 +103,26 @@ impl Default for Embedded {
     }
 }
 
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("data/spool"),
+            durable: false,
+            commit_interval: Duration::from_millis(50),
+            commit_bytes: 256 * 1024,
+            segment_bytes: 64 * 1024 * 1024,
+            bytes_max: 8 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             store: Store::Embedded(Embedded::default()),
             database: "sociaro".to_owned(),
             queue_events_max: 100_000,
+            spool: Spool::default(),
             flush_interval: Duration::from_secs(2),
             batch_events_max: 10_000,
             keep_days: 400,

@@ -13,10 +13,9 @@ use sociaro_gateway::{
     usage::{
         ask::AskError,
         event::UsageEvent,
-        queue::queue,
         settings::Settings,
         shipper::{ClickHouse, Shipper},
-        source::MemorySource,
+        spool,
         stats::{StatsAnswer, StatsQuery},
     },
 };
@@ -224,8 +223,7 @@ async fn csv_holds_what_json_holds() {
 #[tokio::test]
 async fn what_was_pushed_shows_soon_without_more_ado() {
     let store = Store::new().await;
-    let (queue, reader) = queue(&store.settings);
-    let source = MemorySource::new(reader, &store.settings);
+    let (queue, source) = spool::volatile(&store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &store.settings));
     let (now, mut dice) = (clock::now().plus_millis(-60_000), Dice::new(5));
     let ours = Some(Cow::Owned(OrganizationId::new("org_a")));

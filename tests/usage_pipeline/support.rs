@@ -184,6 +184,7 @@ fn settings() -> Settings {
         }),
         database: format!("test_{}", RequestId::generate()),
         queue_events_max: 10_000,
+        spool: settings::Spool::default(),
         flush_interval: Duration::from_millis(100),
         batch_events_max: 300,
         keep_days: 400,
