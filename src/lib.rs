@@ -8,6 +8,7 @@ pub mod base;
 pub mod telemetry;
 
 pub mod auth;
+pub mod budgets;
 pub mod limits;
 pub mod metering;
 pub mod pricing;

@@ -1,6 +1,7 @@
 //! Our own endpoints as an axum router: routing, extraction, JSON. Each answer is a `Refusal` or a document.
 
 mod answer;
+mod budget;
 mod me;
 pub mod operations;
 mod stats;
@@ -8,6 +9,7 @@ mod usage_records;
 
 use crate::{
     auth::keyring::Keyring,
+    budgets::ledger::Ledger,
     exchange::refusal::{Kind, Refusal},
     proxy::own::Asker,
     usage,
@@ -20,6 +22,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Parts {
     pub keyring: Arc<Keyring>,
+    pub budgets: Arc<Ledger>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
 }
@@ -31,6 +34,7 @@ pub type StatisticsStore = Arc<dyn Fn() -> Result<usage::Client, String> + Send 
 pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/gw/me", get(me::me))
+        .route("/gw/budget", get(budget::budgets))
         .route("/gw/stats", get(stats::stats))
         .route("/gw/usage", get(usage_records::page))
         .route("/gw/usage/{request_id}", get(usage_records::one))

@@ -9,7 +9,12 @@ use super::{
 use crate::{
     base::{
         clock::Timestamp,
-        ids::{KeyId, OrganizationId},
+        ids::{BudgetId, KeyId, OrganizationId},
+        money::Money,
+    },
+    budgets::{
+        budget::{Budget, Enforcement, Subject},
+        calendar::Window,
     },
     limits::KeyLimits,
 };
@@ -102,10 +107,37 @@ pub async fn create_organization(
     Ok(organization)
 }
 
+/// A budget of a key, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyBudget {
+    pub limit: Money,
+    pub window: Window,
+    pub enforcement: Enforcement,
+}
+
 /// Makes a key.
 pub async fn issue(registry: &dyn Registry, order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
+    issue_with(registry, order, &[], now).await
+}
+
+/// Makes a key with budgets of its own.
+pub async fn issue_with(
+    registry: &dyn Registry,
+    order: KeyOrder,
+    budgets: &[KeyBudget],
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
     let issued = make(order, now)?;
-    registry.add_key(&issued.key.hash(), &issued.record).await?;
+    let budget = |budget: &KeyBudget| Budget {
+        id: BudgetId::generate(),
+        organization_id: issued.record.organization_id.clone(),
+        subject: Subject::Key(issued.record.id.clone()),
+        window: budget.window,
+        limit: budget.limit,
+        enforcement: budget.enforcement,
+    };
+    let budgets: Vec<Budget> = budgets.iter().map(budget).collect();
+    registry.add_key(&issued.key.hash(), &issued.record, &budgets).await?;
     Ok(issued)
 }
 

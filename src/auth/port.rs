@@ -2,9 +2,12 @@
 //! `KeyStore` serves requests, `Registry` the people who issue keys; one adapter implements both.
 
 use super::key::{KeyHash, KeyRecord};
-use crate::base::{
-    clock::Timestamp,
-    ids::{KeyId, OrganizationId},
+use crate::{
+    base::{
+        clock::Timestamp,
+        ids::{KeyId, OrganizationId},
+    },
+    budgets::budget::Budget,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -85,8 +88,8 @@ pub trait Registry: Send + Sync + 'static {
     /// The organization with that id or, failing that, of that name.
     async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown>;
 
-    /// Adds a key to an organization that exists.
-    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError>;
+    /// Adds a key to an organization that exists, with budgets of its own; all of it or nothing.
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError>;
 
     /// Keys of one organization or of all, revoked ones included, in the order of their ids.
     async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown>;

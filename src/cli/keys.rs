@@ -1,6 +1,7 @@
 //! `key issue`, `key list` and `key revoke`.
 
 use super::{
+    budgets::{budget, enforcement},
     error::CliError,
     orgs::{store_down, told},
     output::{PAGE, all, print_json, print_table},
@@ -8,7 +9,7 @@ use super::{
 use crate::{
     auth::{
         entitlement::{Effect, Entitlement},
-        issue::{self, Issued, KeyOrder},
+        issue::{self, Issued, KeyBudget, KeyOrder},
         key::{Environment, KeyKind, KeyRecord, Scope, UsageMode},
         port::{Organization, Page, Registry, Revocation},
         view,
@@ -16,7 +17,9 @@ use crate::{
     base::{
         clock::{self, Timestamp},
         ids::KeyId,
+        money::Money,
     },
+    budgets::{budget::Enforcement, calendar::Window},
     limits::KeyLimits,
 };
 use std::io::Write;
@@ -59,6 +62,12 @@ pub struct Issue {
     /// When it ends: a time (`2030-01-31T00:00:00Z`) or a span from now (`90m`, `12h`, `30d`, `4w`); never unless given
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Expiry>,
+    /// What it may spend: dollars and `day`, `month` or `total`, such as `25/month`; may be repeated for several windows
+    #[arg(long = "budget", value_name = "USD/WINDOW", value_parser = budget)]
+    budgets: Vec<(Money, Window)>,
+    /// `on`: what its budgets have no room for is refused; `off`: they only report
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = enforcement, requires = "budgets")]
+    budget_enforcement: Enforcement,
     /// `test` keys are left out of budgets and statistics
     #[arg(long, value_name = "live|test", default_value = "live", value_parser = environment)]
     environment: Environment,
@@ -146,7 +155,14 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
             Expiry::InMillis(span) => now.plus_millis(span),
         }),
     };
-    let issued = issue::issue(registry, order, now).await.map_err(told)?;
+    let enforcement = asked.budget_enforcement;
+    let budgets: Vec<KeyBudget> =
+        asked.budgets.into_iter().map(|(limit, window)| KeyBudget { limit, window, enforcement }).collect();
+    let twice = |at: &KeyBudget| budgets.iter().filter(|one| one.window == at.window).count() > 1;
+    if budgets.iter().any(twice) {
+        return Err(CliError::Usage("--budget: each window may stand once".to_owned()));
+    }
+    let issued = issue::issue_with(registry, order, &budgets, now).await.map_err(told)?;
     print_issued(&issued, asked.json, out)
 }
 
@@ -214,7 +230,7 @@ async fn revoke(key: Revoke, registry: &dyn Registry, out: &mut dyn Write) -> Re
     Ok(writeln!(out, "{id} {news}")?)
 }
 
-async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
+pub(super) async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
     let found = registry.find_organization(id_or_name).await.map_err(store_down)?;
     found.ok_or_else(|| CliError::Failed(format!("there is no organization {id_or_name:?}; `org list` shows them")))
 }

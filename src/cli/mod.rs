@@ -1,5 +1,6 @@
 //! The command line: one program, its commands, their exit status (0 done, 1 failed, 2 bad usage or configuration).
 
+mod budgets;
 pub mod error;
 pub mod keys;
 pub mod orgs;

@@ -1,6 +1,7 @@
-//! `org create` and `org list`.
+//! `org create`, `org list` and `org set-budget`.
 
 use super::{
+    budgets::{SetBudget, set_budget},
     error::CliError,
     output::{PAGE, all, print_json, print_table},
 };
@@ -11,6 +12,7 @@ use crate::{
         view,
     },
     base::clock,
+    budgets::port::BudgetStore,
 };
 use std::io::Write;
 
@@ -21,6 +23,8 @@ pub enum OrgCommand {
     Create(Create),
     /// List all organizations
     List(List),
+    /// Set, change or remove a budget of an organization, or of one of its keys or tags
+    SetBudget(SetBudget),
 }
 
 /// `org create`.
@@ -43,8 +47,13 @@ pub struct List {
 }
 
 /// Runs a command and prints what comes of it.
-pub async fn run(command: OrgCommand, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+pub async fn run<S: Registry + BudgetStore>(
+    command: OrgCommand,
+    registry: &S,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     match command {
+        OrgCommand::SetBudget(budget) => set_budget(budget, registry, out).await,
         OrgCommand::Create(Create { name, json }) => {
             let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
             print(std::slice::from_ref(&organization), json.then_some(Shape::One), out)

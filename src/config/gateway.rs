@@ -8,6 +8,7 @@ use super::{
 use crate::{
     auth,
     base::secret::Secret,
+    budgets::{self, calendar::Calendar},
     exchange, proxy, store, telemetry,
     usage::{
         self,
@@ -31,6 +32,7 @@ pub(super) struct Gateway {
     pub(super) proxy: proxy::settings::Settings,
     pub(super) store: store::settings::Settings,
     pub(super) auth: auth::settings::Settings,
+    pub(super) budgets: budgets::settings::Settings,
     pub(super) exchange: exchange::settings::Settings,
     pub(super) usage: usage::settings::Settings,
 }
@@ -43,6 +45,7 @@ pub(super) fn read(top: &Fields<'_>) -> Gateway {
         proxy,
         exchange: top.section("requests", |f| requests(f, attribution)),
         auth: top.section("auth", auth),
+        budgets: top.section("budgets", budgets),
         store: top.section("store", store),
         usage: top.section("usage", usage),
         log: top.section("log", log),
@@ -126,6 +129,18 @@ fn auth(f: &Fields<'_>) -> auth::settings::Settings {
         cache_unknown_max: f.whole("cache_unknown_max", default.cache_unknown_max, 1..=10_000_000),
         unknown_per_second_max: f.whole("unknown_per_second_max", default.unknown_per_second_max, 0..=100_000),
         store_down_grace: f.seconds("store_down_grace_seconds", default.store_down_grace, 0..=86_400),
+    }
+}
+
+fn budgets(f: &Fields<'_>) -> budgets::settings::Settings {
+    const EXPECTED: &str = "a time zone of the system's database, such as UTC or Europe/Berlin";
+    let default = budgets::settings::Settings::default();
+    let calendar = f.get("time_zone").and_then(|item| item.parsed(EXPECTED, Calendar::named));
+    budgets::settings::Settings {
+        calendar: calendar.unwrap_or(default.calendar),
+        save_interval: f.millis("save_interval_ms", default.save_interval, 50..=60_000),
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
+        input_tokens_max: f.whole("input_tokens_max", default.input_tokens_max, 0..=100_000_000),
     }
 }
 

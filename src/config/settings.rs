@@ -6,7 +6,7 @@ use super::{
     fields::{Fields, Source},
     gateway, prices, providers, yaml,
 };
-use crate::{auth, exchange, pricing, providers::provider::Provider, proxy, store, telemetry, usage};
+use crate::{auth, budgets, exchange, pricing, providers::provider::Provider, proxy, store, telemetry, usage};
 use std::{
     collections::BTreeSet,
     fs,
@@ -25,6 +25,7 @@ pub struct Settings {
     pub proxy: proxy::settings::Settings,
     pub store: store::settings::Settings,
     pub auth: auth::settings::Settings,
+    pub budgets: budgets::settings::Settings,
     pub exchange: exchange::settings::Settings,
     pub usage: usage::settings::Settings,
     /// The enabled providers.
@@ -77,6 +78,7 @@ pub fn check([gateway, providers, prices]: &[File; 3], env: Env<'_>) -> Result<S
             proxy: gateway.proxy,
             store: gateway.store,
             auth: gateway.auth,
+            budgets: gateway.budgets,
             exchange: gateway.exchange,
             usage: gateway.usage,
             providers: providers.enabled,

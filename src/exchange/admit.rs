@@ -1,5 +1,5 @@
 //! Whether a request may go on: which provider it is for, whose key it carries, what it asks for, and whether the key's
-//! scope, entitlements and limits allow it. Each "no" is a `Refusal`; each "yes" is a value that only the check makes.
+//! scope, entitlements, limits and budgets allow it. Each "no" is a `Refusal`; each "yes" is a value that only the check makes.
 
 use super::{
     attribution,
@@ -14,13 +14,25 @@ use super::{
 use crate::{
     auth::{
         entitlement::Verdict,
-        key::{GatewayKey, KeyRecord, Scope, contains_gateway_key},
+        key::{Environment, GatewayKey, KeyRecord, Scope, contains_gateway_key},
         keyring::{Keyring, Unidentified},
     },
-    base::clock,
+    base::{
+        clock::{self, Timestamp},
+        money::Money,
+    },
+    budgets::{
+        self,
+        calendar::Window,
+        ledger::{Exhausted, Hold, Ledger, Payer},
+    },
     limits::{
         concurrency::Permit,
         limiters::{Limit, Limiters},
+    },
+    pricing::{
+        book::PriceBook,
+        bound::{Most, bound},
     },
     providers::provider::{Endpoint, EndpointKind, ModelPlace, Provider},
 };
@@ -36,6 +48,9 @@ pub struct Gate {
     pub routes: ArcSwap<Routes>,
     pub keyring: Arc<Keyring>,
     pub limiters: Arc<Limiters>,
+    pub budgets: Arc<Ledger>,
+    pub budget_settings: budgets::settings::Settings,
+    pub prices: Arc<ArcSwap<PriceBook>>,
     pub settings: Settings,
 }
 
@@ -76,11 +91,20 @@ pub struct Asked {
     pub fallback_models: Vec<String>,
     /// The characters of the text that is to be spoken.
     pub characters: Option<u64>,
+    /// The bound on output of each answer, where the request sets one.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers it asks for at once.
+    pub choices: Option<u64>,
+    pub service_tier: Option<String>,
+    /// The bytes of the request's body, where they are known.
+    pub body_bytes: Option<u64>,
 }
 
 /// Proof that a request may be forwarded. Holds the permit until the exchange ends.
 pub struct Admission {
     pub swap: Swap,
+    /// What is set aside for it, if it counts against a budget.
+    pub hold: Option<Hold>,
     _permit: Permit,
 }
 
@@ -136,11 +160,22 @@ impl Gate {
         path_model.map_or(Ok(()), check_model).map_err(|bad| Refusal::bad_request(bad.to_string()))
     }
 
-    /// Checks entitlement and takes a permit.
+    /// Whether a request counts against a budget, so that the bounds in its body are worth reading.
+    pub fn has_budget(&self, routed: &Routed, key: &KeyRecord) -> bool {
+        payer(routed, key).is_some_and(|payer| self.budgets.concerns(&payer))
+    }
+
+    /// Checks entitlement, takes a permit, and sets aside what the request may cost. `at` is when it arrived.
     ///
     /// # Errors
-    /// 400 when the model cannot be told, 403, 429.
-    pub fn admit(&self, routed: &Routed, caller: Identified, asked: &Asked) -> Result<Admission, Refusal> {
+    /// 400 when the model cannot be told, 402, 403, 429.
+    pub fn admit(
+        &self,
+        routed: &Routed,
+        caller: Identified,
+        asked: &Asked,
+        at: Timestamp,
+    ) -> Result<Admission, Refusal> {
         entitled(routed, &caller.key, asked.model.as_deref())?;
         for model in &asked.fallback_models {
             entitled(routed, &caller.key, Some(model))?;
@@ -152,8 +187,51 @@ impl Gate {
             };
             limited(limit, exceeded.retry_after_seconds)
         })?;
-        Ok(Admission { swap: caller.swap, _permit: permit })
+        let hold = match payer(routed, &caller.key) {
+            Some(payer) => self.budgets.hold(&payer, at, || self.most(routed, asked, at)).map_err(|no| exhausted(&no))?,
+            None => None,
+        };
+        Ok(Admission { swap: caller.swap, hold, _permit: permit })
     }
+
+    /// What a request may cost at most, by the dearest of the models that may answer it. A token is at least a byte, so
+    /// the body's size bounds what text it puts in.
+    fn most(&self, routed: &Routed, asked: &Asked, at: Timestamp) -> Money {
+        let provider = routed.route.provider.name.as_str();
+        let settings = &self.budget_settings;
+        let most = Most {
+            input_tokens: asked.body_bytes.unwrap_or(u64::MAX).min(settings.input_tokens_max),
+            output_tokens: asked.max_output_tokens.unwrap_or(settings.output_tokens_default),
+            answers: asked.choices.unwrap_or(1).max(1),
+            characters: asked.characters.unwrap_or(0),
+        };
+        let tier = asked.service_tier.as_deref().unwrap_or_default();
+        let prices = self.prices.load();
+        let models = asked.model.iter().chain(&asked.fallback_models);
+        models.map(|model| bound(&prices, (provider, model), tier, &most, at)).max().unwrap_or(Money::ZERO)
+    }
+}
+
+/// Whose money a request costs; `None` where it costs none: test keys' count against no budget.
+fn payer<'a>(routed: &'a Routed, key: &'a KeyRecord) -> Option<Payer<'a>> {
+    let is_free = routed.endpoint.as_ref().is_some_and(|endpoint| endpoint.kind != EndpointKind::Inference);
+    let payer = Payer { organization: &key.organization_id, key: &key.id, tags: &routed.tags };
+    (!is_free && key.environment == Environment::Live).then_some(payer)
+}
+
+fn exhausted(no: &Exhausted) -> Refusal {
+    let window = match no.window {
+        Window::Day => "today's budget",
+        Window::Month => "this month's budget",
+        Window::Total => "the budget",
+    };
+    let what = if no.amount == Money::ZERO {
+        "is spent".to_owned()
+    } else {
+        format!("has no room for this request, which may cost up to {} USD; a smaller bound on output may fit", no.amount)
+    };
+    let until = no.resets_at.map(|at| format!("; it begins anew at {}", at.to_rfc3339())).unwrap_or_default();
+    Refusal::new(Kind::BudgetExceeded, format!("{window} of {} {what}{until}", no.subject))
 }
 
 /// What a request asks for: the body's word, else the path's.
@@ -163,6 +241,10 @@ pub fn asked(routed: &Routed, ask: Ask) -> Asked {
         model: ask.model.or_else(|| routed.path_model.clone()),
         fallback_models: ask.fallback_models,
         characters: ask.characters.filter(|_| speaks),
+        max_output_tokens: ask.max_output_tokens,
+        choices: ask.choices,
+        service_tier: ask.service_tier,
+        body_bytes: ask.bytes,
     }
 }
 

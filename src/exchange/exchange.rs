@@ -12,6 +12,7 @@ use super::{
 use crate::{
     auth::key::KeyRecord,
     base::clock,
+    budgets::ledger::Hold,
     metering::{beside::Finished, reading::Reading},
 };
 use http::Method;
@@ -92,7 +93,8 @@ impl Exchange {
         }
     }
 
-    /// What its records need, for when they are made later; the permit stays, and so returns at once.
+    /// What its records need, for when they are made later; the permit stays, and so returns at once; the
+    /// hold is settled with the cost.
     fn remains(&mut self) -> Self {
         Self {
             arrival: self.arrival,
@@ -112,6 +114,11 @@ impl Exchange {
         }
     }
 
+    /// What is set aside for it, so that it can be settled.
+    fn take_hold(&mut self) -> Option<Hold> {
+        self.admission.as_mut()?.hold.take()
+    }
+
     /// Notes that we answered ourselves.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.ending = Ending::Refused(refusal.kind);
@@ -123,13 +130,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(settlement) = self.settlement.take() else { return };
-        let end = clock::instant();
+        let (end, hold) = (clock::instant(), self.take_hold());
         match self.answer.as_mut().map(Answer::finish) {
-            None => settlement.settle(self, &Reading::default(), end),
-            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end),
+            None => settlement.settle(self, &Reading::default(), end, hold),
+            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end, hold),
             Some(Finished::Later(later)) => {
                 let remains = self.remains();
-                later.then(move |reading| settlement.settle(&remains, &reading, end));
+                later.then(move |reading| settlement.settle(&remains, &reading, end, hold));
             }
         }
     }

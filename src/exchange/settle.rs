@@ -1,9 +1,11 @@
-//! The last line of every exchange: reading → charge → one usage event → queue, and one access log line. Never waits.
+//! The last line of every exchange: reading → charge → the hold is settled → one usage event → queue, and one access
+//! log line. Never waits.
 
 use super::exchange::{Ending, Exchange, Surface};
 use crate::{
     auth::key::{Environment, contains_gateway_key},
     base::clock::{self, Instant},
+    budgets::ledger::Hold,
     metering::reading::{Reading, UsageSource},
     pricing::{
         book::PriceBook,
@@ -16,14 +18,14 @@ use crate::{
     usage::{event::UsageEvent, queue::EventQueue},
 };
 use arc_swap::ArcSwap;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// Model names longer than this are cut in records.
 const MODEL_CHARS_MAX: usize = 256;
 
 /// What the end of an exchange needs.
 pub struct Settlement {
-    pub prices: ArcSwap<PriceBook>,
+    pub prices: Arc<ArcSwap<PriceBook>>,
     pub queue: EventQueue,
     /// One log line an exchange.
     pub access_log: Option<AccessLog>,
@@ -37,8 +39,11 @@ impl Settlement {
 
     /// Makes the usage event and hands it on. Only then does the exchange count as ended: a process that drains closes
     /// the queue when none is open.
-    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant) {
+    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant, hold: Option<Hold>) {
         let event = event_of(exchange, reading, &self.prices.load(), end);
+        if let Some(hold) = hold {
+            hold.settle(event.charge.cost);
+        }
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
         if let Some(log) = &self.access_log {

@@ -3,6 +3,8 @@
 //! Write-ahead log, so that requests read while somebody writes; every commit is on disk before it is confirmed, so
 //! that no revocation is lost; the file belongs to its owner alone. Several processes may open it at once.
 
+mod budgets;
+
 use super::{
     rows::{KeyRow, OrganizationRow},
     settings::Settings,
@@ -16,6 +18,7 @@ use crate::{
         clock::{self, Duration, Timestamp},
         ids::{KeyId, OrganizationId},
     },
+    budgets::{budget::Budget, port::SetError},
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -209,9 +212,16 @@ impl Registry for SqliteStore {
         Ok(row.map(Organization::from))
     }
 
-    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError> {
-        let mut connection = self.pool.acquire().await.map_err(down)?;
-        insert_key(&mut connection, hash, record).await.map_err(refused)
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError> {
+        let mut transaction = self.write().await.map_err(down)?;
+        insert_key(&mut transaction, hash, record).await.map_err(refused)?;
+        for budget in budgets {
+            budgets::upsert_budget(&mut transaction, budget).await.map_err(|error| match error {
+                SetError::Down(down) => RegistryError::Down(down),
+                SetError::NoOrganization | SetError::NoKey => RegistryError::NoOrganization,
+            })?;
+        }
+        Ok(transaction.commit().await.map_err(down)?)
     }
 
     async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown> {

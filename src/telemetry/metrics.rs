@@ -49,6 +49,11 @@ metrics! {
     // limits
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
 
+    // budgets
+    gauge budget_holds = "gateway_budget_holds", "Exchanges for which money is set aside in a budget.";
+    counter budget_refused_total = "gateway_budget_refused_total", "Requests refused because a budget has no room for them.";
+    counter budget_store_failures_total = "gateway_budget_store_failures_total", "Rounds in which what was spent could not be stored, or read, in the control store.";
+
     // metering and pricing
     counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers that were not metered to their end: their content coding could not be undone, or they came faster than they could be read.";
     counter usage_figures_unknown_total = "gateway_usage_figures_unknown_total", "Answers that report a figure which no class takes into account: a provider may bill something new.";
