@@ -1,7 +1,7 @@
 //! The windows of budgets: a calendar day or month in one time zone, or all time.
 
 use crate::base::clock::Timestamp;
-use jiff::{ToSpan, Zoned, tz::TimeZone};
+use jiff::{ToSpan, ZonedDateTime, tz::TimeZone};
 
 /// Over which time a budget's limit holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -77,8 +77,8 @@ impl Calendar {
         found.unwrap_or(Span::ALL)
     }
 
-    fn zoned(&self, at: Timestamp) -> Option<Zoned> {
-        Some(jiff::Timestamp::from_millisecond(at.millis()).ok()?.to_zoned(self.0.clone()))
+    fn zoned(&self, at: Timestamp) -> Option<ZonedDateTime> {
+        Some(jiff::Timestamp::from_millisecond(at.millis()).ok()?.to_zoned_datetime(self.0.clone()))
     }
 
     fn day(&self, at: Timestamp) -> Option<Span> {
@@ -94,7 +94,7 @@ impl Calendar {
     }
 }
 
-fn millis(at: &Zoned) -> Timestamp {
+fn millis(at: &ZonedDateTime) -> Timestamp {
     Timestamp::from_millis(at.timestamp().as_millisecond())
 }
 

@@ -54,12 +54,7 @@ pub trait BudgetStore: Send + Sync + 'static {
     async fn set_budget(&self, budget: &Budget) -> Result<Budget, SetError>;
 
     /// Removes a budget; true when there was one.
-    async fn remove_budget(
-        &self,
-        of: &OrganizationId,
-        subject: &Subject,
-        window: Window,
-    ) -> Result<bool, StoreDown>;
+    async fn remove_budget(&self, of: &OrganizationId, subject: &Subject, window: Window) -> Result<bool, StoreDown>;
 
     /// What other processes than this one have stored since a moment, for windows that began at or after another.
     async fn uses(

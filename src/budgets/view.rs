@@ -85,7 +85,8 @@ mod tests {
             limit: Money::from_nanos(12_500_000_000),
             enforcement: Enforcement::On,
         };
-        let now = Standing { spent: Money::from_nanos(1), held: Money::from_nanos(2_000_000_000), ..Standing::default() };
+        let now =
+            Standing { spent: Money::from_nanos(1), held: Money::from_nanos(2_000_000_000), ..Standing::default() };
         let day = Span { start: Timestamp::from_millis(0), end: Timestamp::from_millis(86_400_000) };
         assert_eq!(
             serde_json::to_value(standing(&of, now, day)).unwrap(),

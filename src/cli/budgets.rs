@@ -1,11 +1,6 @@
 //! `org set-budget`, and how budgets are written on the command line.
 
-use super::{
-    error::CliError,
-    keys::organization,
-    orgs::store_down,
-    output::print_json,
-};
+use super::{error::CliError, keys::organization, orgs::store_down, output::print_json};
 use crate::{
     auth::port::Registry,
     base::{

@@ -188,7 +188,9 @@ impl Gate {
             limited(limit, exceeded.retry_after_seconds)
         })?;
         let hold = match payer(routed, &caller.key) {
-            Some(payer) => self.budgets.hold(&payer, at, || self.most(routed, asked, at)).map_err(|no| exhausted(&no))?,
+            Some(payer) => {
+                self.budgets.hold(&payer, at, || self.most(routed, asked, at)).map_err(|no| exhausted(&no))?
+            }
             None => None,
         };
         Ok(Admission { swap: caller.swap, hold, _permit: permit })
@@ -228,7 +230,10 @@ fn exhausted(no: &Exhausted) -> Refusal {
     let what = if no.amount == Money::ZERO {
         "is spent".to_owned()
     } else {
-        format!("has no room for this request, which may cost up to {} USD; a smaller bound on output may fit", no.amount)
+        format!(
+            "has no room for this request, which may cost up to {} USD; a smaller bound on output may fit",
+            no.amount
+        )
     };
     let until = no.resets_at.map(|at| format!("; it begins anew at {}", at.to_rfc3339())).unwrap_or_default();
     Refusal::new(Kind::BudgetExceeded, format!("{window} of {} {what}{until}", no.subject))

@@ -441,7 +441,11 @@ mod tests {
     #[test]
     fn bounds_that_stand_in_an_object_of_their_own_are_read() {
         for (body, max_output_tokens, choices) in [
-            (r#"{"generationConfig":{"maxOutputTokens":7,"candidateCount":2,"stopSequences":["a"]}}"#, Some(7), Some(2)),
+            (
+                r#"{"generationConfig":{"maxOutputTokens":7,"candidateCount":2,"stopSequences":["a"]}}"#,
+                Some(7),
+                Some(2),
+            ),
             (r#"{"generation_config":{"max_output_tokens":7}}"#, Some(7), None),
             (r#"{"generationConfig":{"maxOutputTokens":7,"maxOutput\u0054okens":9}}"#, Some(9), None),
             (r#"{"parameters":{"max_tokens":5,"n":4},"max_tokens":6}"#, Some(6), Some(4)),

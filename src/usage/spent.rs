@@ -6,11 +6,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    base::{
-        clock::Timestamp,
-        ids::OrganizationId,
-        money::Money,
-    },
+    base::{clock::Timestamp, ids::OrganizationId, money::Money},
     budgets::{
         budget::Subject,
         port::{SpendingRecord, Untold},
@@ -72,10 +68,8 @@ fn statement(
             conditions.push(format!("tags[{name}] = {value}"));
         }
     }
-    statement.sql = format!(
-        "SELECT sum(cost_nanousd) AS cost_nanousd FROM usage_events WHERE {}",
-        conditions.join(" AND ")
-    );
+    statement.sql =
+        format!("SELECT sum(cost_nanousd) AS cost_nanousd FROM usage_events WHERE {}", conditions.join(" AND "));
     Ok(statement)
 }
 

@@ -34,8 +34,7 @@ impl TryFrom<BudgetRow> for Budget {
 
     fn try_from(row: BudgetRow) -> Result<Self, StoreDown> {
         // A budget that cannot be read must not be guessed at.
-        let unreadable =
-            |column: &str| StoreDown::new(format!("column {column} of budget {} is unreadable", row.id));
+        let unreadable = |column: &str| StoreDown::new(format!("column {column} of budget {} is unreadable", row.id));
         Ok(Self {
             subject: Subject::from_parts(&row.subject_kind, &row.subject).ok_or_else(|| unreadable("subject"))?,
             window: Window::parse(&row.time_window).ok_or_else(|| unreadable("time_window"))?,
@@ -99,12 +98,7 @@ impl BudgetStore for SqliteStore {
         Ok(set)
     }
 
-    async fn remove_budget(
-        &self,
-        of: &OrganizationId,
-        subject: &Subject,
-        window: Window,
-    ) -> Result<bool, StoreDown> {
+    async fn remove_budget(&self, of: &OrganizationId, subject: &Subject, window: Window) -> Result<bool, StoreDown> {
         let (kind, text) = subject.parts();
         let mut transaction = self.write().await.map_err(down)?;
         let removed: Option<String> = sqlx::query_scalar(

@@ -111,7 +111,7 @@ async fn a_key_needs_an_organization_that_exists() {
     issued.record.id = KeyId::generate();
     issued.record.organization_id = OrganizationId::generate();
     let hash = KeyHash::from_bytes([7; 32]);
-    assert_eq!(store.add_key(&hash, &issued.record).await, Err(RegistryError::NoOrganization));
+    assert_eq!(store.add_key(&hash, &issued.record, &[]).await, Err(RegistryError::NoOrganization));
 }
 
 #[tokio::test]
