@@ -5,7 +5,7 @@ use crate::{
         gateway::{Gateway, Key},
         http::AnswerReader,
     },
-    treasury::{budget, key, known, options, quiet, set_budget, stream, thousandths},
+    treasury::{budget, key, known, options, quiet, stream, thousandths},
 };
 use futures_util::future::join_all;
 
