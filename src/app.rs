@@ -8,6 +8,7 @@ use crate::{
         tasks::Tasks,
     },
     budgets::{
+        alerts,
         keeper::{Keeper, LAST_ROUND_MAX},
         ledger::Ledger,
         port::SpendingRecord,
@@ -16,6 +17,7 @@ use crate::{
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
     metering::{beside, tokenizer},
+    notify::webhook::Webhook,
     proxy::{
         drain::Places,
         gateway::Gateway,
@@ -59,6 +61,8 @@ const ADDRESSES_EVERY: Duration = Duration::from_secs(30);
 const ADDRESSES_MISSING_EVERY: Duration = Duration::from_secs(2);
 /// When keys were last used is noted this often.
 const USES_EVERY: Duration = Duration::from_mins(1);
+/// How often alerts are looked for that are to be sent.
+const ALERTS_EVERY: Duration = Duration::from_secs(1);
 /// How often the usage store is asked what was spent, where there is something to ask.
 const QUESTIONS_EVERY: Duration = Duration::from_secs(1);
 /// How long the last usage events may take to be stored when the process ends.
@@ -156,7 +160,8 @@ impl Parts {
         let key_store: Arc<dyn KeyStore> = Arc::clone(&store) as Arc<dyn KeyStore>;
         let keyring = Arc::new(Keyring::new(key_store, &settings.auth, tasks.clone()));
         let budgets = Arc::new(Ledger::new(settings.budgets.calendar.clone()));
-        let mut keeper = Keeper::new(Arc::clone(&store) as Arc<_>, Arc::clone(&budgets));
+        let mut keeper =
+            Keeper::new(Arc::clone(&store) as Arc<_>, Arc::clone(&budgets), settings.budgets.alert_shares.clone());
         // Before the first request: a budget that is not known yet would let everything pass.
         keeper.round(clock::now()).await?;
         let keeper = Arc::new(Mutex::new(keeper));
@@ -192,6 +197,19 @@ impl Parts {
                 failing = done.is_err();
             }
         });
+        if let Some(webhook) = settings.budgets.webhook.clone() {
+            let (store, webhook) = (Arc::clone(&self.store), Webhook::new(webhook));
+            tasks.spawn(async move {
+                let mut every = tokio::time::interval(ALERTS_EVERY);
+                every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    every.tick().await;
+                    if let Err(error) = alerts::send_due(&*store, &webhook).await {
+                        tracing::warn!(%error, "alerts of budgets wait for the control store");
+                    }
+                }
+            });
+        }
         let statistics = self.statistics_store();
         let record = UsageRecord::new(Arc::new(move || statistics().ok()), settings.usage.clone());
         let keeper = Arc::clone(&self.keeper);

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod metering;
 pub mod pricing;
 
+pub mod notify;
 pub mod providers;
 pub mod store;
 pub mod usage;

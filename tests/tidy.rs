@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["telemetry"],
     &["auth", "budgets", "limits", "metering", "pricing"],
-    &["providers", "usage", "store"],
+    &["notify", "providers", "usage", "store"],
     &["exchange"],
     &["proxy", "api"],
     &["config"],

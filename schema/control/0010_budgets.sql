@@ -27,6 +27,22 @@ CREATE TABLE budget_uses (
 
 CREATE INDEX budget_uses_by_time ON budget_uses (seen_at);
 
+-- Shares of a limit that were reached, each noted once for its window, and what became of telling them. due_at is null when there
+-- is nothing more to send.
+CREATE TABLE budget_alerts (
+    budget_id       TEXT    NOT NULL,
+    window_start    INTEGER NOT NULL,
+    share           INTEGER NOT NULL,
+    organization_id TEXT    NOT NULL,
+    noted_at        INTEGER NOT NULL,
+    document        TEXT    NOT NULL CHECK (json_valid(document)),
+    tries           INTEGER NOT NULL DEFAULT 0,
+    due_at          INTEGER,
+    PRIMARY KEY (budget_id, window_start, share)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX budget_alerts_due ON budget_alerts (due_at) WHERE due_at IS NOT NULL;
+
 -- Numbers that change with what they are named after, so that a process that looks often reads little.
 CREATE TABLE revisions (
     name     TEXT    NOT NULL PRIMARY KEY,

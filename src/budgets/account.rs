@@ -8,7 +8,7 @@ use super::calendar::Span;
 use crate::base::money::Money;
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed},
 };
 
 /// What is set aside for one request at most: a million dollars. Keeps sums far from the end of the range.
@@ -39,6 +39,8 @@ pub(super) struct Saved {
     pub(super) at: AtomicI64,
     /// Others' part was told to the cell once.
     pub(super) knows_others: AtomicBool,
+    /// A bit for each share that an alert was noted for.
+    pub(super) alerts: AtomicU32,
 }
 
 /// What a cell comes to at a moment.
@@ -68,6 +70,7 @@ impl Cell {
                 held: AtomicI64::new(0),
                 at: AtomicI64::new(0),
                 knows_others: AtomicBool::new(false),
+                alerts: AtomicU32::new(0),
             },
         }
     }

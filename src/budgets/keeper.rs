@@ -6,6 +6,7 @@
 
 use super::{
     account::{Cell, Standing},
+    alerts,
     budget::{Budget, Subject},
     ledger::{Account, Ledger},
     port::{BudgetStore, Instance, SpendingRecord, Untold, Use},
@@ -17,6 +18,7 @@ use crate::{
         ids::{BudgetId, OrganizationId, RequestId},
         money::Money,
     },
+    telemetry::metrics::METRICS,
 };
 use std::{
     collections::HashMap,
@@ -46,6 +48,7 @@ type Others = HashMap<BudgetId, HashMap<Timestamp, HashMap<Instance, Use>>>;
 pub struct Keeper {
     store: Arc<dyn BudgetStore>,
     ledger: Arc<Ledger>,
+    alert_shares: Vec<u16>,
     instance: Instance,
     revision: Option<i64>,
     others: Others,
@@ -84,10 +87,11 @@ impl Question {
 
 impl Keeper {
     /// Nothing read, nothing stored yet.
-    pub fn new(store: Arc<dyn BudgetStore>, ledger: Arc<Ledger>) -> Self {
+    pub fn new(store: Arc<dyn BudgetStore>, ledger: Arc<Ledger>, alert_shares: Vec<u16>) -> Self {
         Self {
             store,
             ledger,
+            alert_shares,
             instance: RequestId::generate().as_str().into(),
             revision: None,
             others: Others::new(),
@@ -112,7 +116,29 @@ impl Keeper {
             return Ok(());
         }
         self.save(&accounts, now).await?;
-        self.look_at_others(&accounts, now).await
+        self.look_at_others(&accounts, now).await?;
+        self.note_alerts(&accounts, now).await
+    }
+
+    async fn note_alerts(&self, accounts: &[Arc<Account>], now: Timestamp) -> Result<(), StoreDown> {
+        for account in accounts {
+            let cell = self.ledger.cell(account, now);
+            for alert in alerts::due(&self.alert_shares, &account.budget, &cell, now) {
+                let is_first = self.store.note_alert(&alert).await?;
+                alerts::noted(&self.alert_shares, &cell, std::slice::from_ref(&alert));
+                if is_first {
+                    METRICS.budget_alerts_total.inc();
+                    let (budget, organization) = (alert.budget_id.as_str(), alert.organization_id.as_str());
+                    tracing::warn!(
+                        budget,
+                        organization,
+                        share_percent = alert.share,
+                        "a budget has come to a share of its limit"
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn read_budgets(&self) -> Result<Vec<Budget>, StoreDown> {

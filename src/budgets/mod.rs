@@ -2,6 +2,7 @@
 //! requests cannot overshoot. Leaves out what a request may cost (`pricing`) and where it is stored (a port).
 
 pub mod account;
+pub mod alerts;
 pub mod budget;
 pub mod calendar;
 pub mod keeper;

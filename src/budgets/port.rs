@@ -1,5 +1,6 @@
 //! What must be stored of budgets, and who knows what was spent. `store/` and `usage/` answer.
 
+use super::alerts::Alert;
 use super::budget::{Budget, Subject};
 use super::calendar::Window;
 use crate::{
@@ -69,6 +70,25 @@ pub trait BudgetStore: Send + Sync + 'static {
 
     /// Forgets what processes held that are gone.
     async fn release(&self, uses: &[Use]) -> Result<(), StoreDown>;
+
+    /// Notes an alert; true for the first who notes that share of that budget in that window.
+    async fn note_alert(&self, alert: &Alert) -> Result<bool, StoreDown>;
+
+    /// Alerts that are to be sent now. Whoever gets one has it for a minute: nobody else is given it.
+    async fn alerts_due(&self, now: Timestamp, count_max: u32) -> Result<Vec<Alert>, StoreDown>;
+
+    /// An alert was delivered, or is given up; or, with a time, was sent in vain and is due again then.
+    async fn alert_sent(&self, alert: &Alert, again_at: Option<Timestamp>) -> Result<(), StoreDown>;
+}
+
+/// Somebody who takes alerts.
+#[async_trait]
+pub trait AlertReceiver: Send + Sync + 'static {
+    /// Delivers one.
+    ///
+    /// # Errors
+    /// Why it was not taken, for the log.
+    async fn deliver(&self, alert: &Alert, now: Timestamp) -> Result<(), String>;
 }
 
 /// The usage store does not say what was spent.

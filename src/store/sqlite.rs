@@ -3,6 +3,7 @@
 //! Write-ahead log, so that requests read while somebody writes; every commit is on disk before it is confirmed, so
 //! that no revocation is lost; the file belongs to its owner alone. Several processes may open it at once.
 
+mod alerts;
 mod budgets;
 
 use super::{

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+pub mod alerts;
 pub mod concerned;
 pub mod endings;
 pub mod hard;

@@ -9,6 +9,7 @@ use crate::{
         money::Money,
     },
     budgets::{
+        alerts::Alert,
         budget::{Budget, Enforcement, Subject},
         calendar::Window,
         port::{BudgetStore, Instance, SetError, Use},
@@ -176,6 +177,18 @@ impl BudgetStore for SqliteStore {
                 .map_err(down)?;
         }
         transaction.commit().await.map_err(down)
+    }
+
+    async fn note_alert(&self, alert: &Alert) -> Result<bool, StoreDown> {
+        self.insert_alert(alert).await
+    }
+
+    async fn alerts_due(&self, now: Timestamp, count_max: u32) -> Result<Vec<Alert>, StoreDown> {
+        self.take_alerts(now, count_max).await
+    }
+
+    async fn alert_sent(&self, alert: &Alert, again_at: Option<Timestamp>) -> Result<(), StoreDown> {
+        self.end_try(alert, again_at).await
     }
 }
 
