@@ -235,6 +235,7 @@ impl Parts {
             routes: ArcSwap::from_pointee(routes),
             keyring: Arc::clone(&self.keyring),
             limiters: Arc::new(Limiters::new(clock::instant())),
+            limit_settings: settings.limits.clone(),
             budgets: Arc::clone(&self.budgets),
             budget_settings: settings.budgets.clone(),
             prices: Arc::clone(&prices),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{
         clock::Timestamp,
-        ids::{BudgetId, KeyId, OrganizationId},
+        ids::{BudgetId, KeyId},
         money::Money,
     },
     budgets::{
@@ -28,6 +28,7 @@ const RULES_MAX: usize = 100;
 const PATTERN_BYTES_MAX: usize = 256;
 const PROVIDER_BYTES_MAX: usize = 64;
 const LIMIT_MAX: u32 = 1_000_000;
+const TOKENS_MAX: u32 = 1_000_000_000;
 /// 9999-12-31T23:59:59Z: what RFC 3339 can still write.
 const EXPIRY_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
@@ -102,9 +103,24 @@ pub async fn create_organization(
     if !faults.is_empty() {
         return Err(IssueError::Faulty(faults));
     }
-    let organization = Organization { id: OrganizationId::generate(), name: name.to_owned(), created_at: now };
+    let organization = Organization::new(name, now);
     registry.add_organization(&organization).await?;
     Ok(organization)
+}
+
+/// Replaces the limits of an organization. Gives it as it stands then.
+pub async fn set_organization_limits(
+    registry: &dyn Registry,
+    organization: Organization,
+    limits: KeyLimits,
+) -> Result<Organization, IssueError> {
+    let mut faults = Vec::new();
+    check_limits(&limits, &mut faults);
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    registry.set_organization_limits(&organization.id, &limits).await?;
+    Ok(Organization { limits, ..organization })
 }
 
 /// A budget of a key, as it is asked for.
@@ -144,8 +160,7 @@ pub async fn issue_with(
 /// On a store without organizations: makes one and its first key, which may do everything. `None` on any other
 /// store, and for all but one of several processes that start at once.
 pub async fn bootstrap(registry: &dyn Registry, now: Timestamp) -> Result<Option<Issued>, IssueError> {
-    let organization =
-        Organization { id: OrganizationId::generate(), name: FIRST_ORGANIZATION.to_owned(), created_at: now };
+    let organization = Organization::new(FIRST_ORGANIZATION, now);
     let everything = Entitlement { provider: "*".into(), model_pattern: "*".into(), effect: Effect::Allow };
     let order = KeyOrder {
         organization: organization.clone(),
@@ -182,6 +197,7 @@ fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
         scopes,
         entitlements: order.entitlements.into(),
         limits: order.limits,
+        organization_limits: order.organization.limits,
         usage_mode: order.usage_mode,
         created_at: now,
         expires_at: order.expires_at,
@@ -247,15 +263,19 @@ fn check_rules(rules: &[Entitlement], faults: &mut Vec<Fault>) {
 }
 
 fn check_limits(limits: &KeyLimits, faults: &mut Vec<Fault>) {
-    let KeyLimits { requests_per_second, burst, concurrent_requests } = limits;
-    for (name, limit) in
-        [("requests_per_second", requests_per_second), ("burst", burst), ("concurrent_requests", concurrent_requests)]
-    {
-        if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-            faults.push(fault("limits", format!("{name} must be 1 to {LIMIT_MAX}; leave it out for no limit")));
+    for (name, limit, max) in [
+        ("requests_per_second", limits.requests_per_second, LIMIT_MAX),
+        ("burst", limits.burst, LIMIT_MAX),
+        ("concurrent_requests", limits.concurrent_requests, LIMIT_MAX),
+        ("tokens_per_minute", limits.tokens_per_minute, TOKENS_MAX),
+        ("input_tokens_per_minute", limits.input_tokens_per_minute, TOKENS_MAX),
+        ("output_tokens_per_minute", limits.output_tokens_per_minute, TOKENS_MAX),
+    ] {
+        if limit.is_some_and(|limit| !(1..=max).contains(&limit)) {
+            faults.push(fault("limits", format!("{name} must be 1 to {max}; leave it out for no limit")));
         }
     }
-    if burst.is_some() && requests_per_second.is_none() {
+    if limits.burst.is_some() && limits.requests_per_second.is_none() {
         faults.push(fault("limits", "burst has no meaning without requests_per_second"));
     }
 }
@@ -263,12 +283,13 @@ fn check_limits(limits: &KeyLimits, faults: &mut Vec<Fault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::OrganizationId;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
     fn order() -> KeyOrder {
         KeyOrder {
-            organization: Organization { id: OrganizationId::new("org_1"), name: "acme".into(), created_at: NOW },
+            organization: Organization { id: OrganizationId::new("org_1"), ..Organization::new("acme", NOW) },
             name: None,
             kind: KeyKind::Proxy,
             environment: Environment::Live,
@@ -285,7 +306,7 @@ mod tests {
     }
 
     fn limits(requests_per_second: Option<u32>, burst: Option<u32>, concurrent_requests: Option<u32>) -> KeyLimits {
-        KeyLimits { requests_per_second, burst, concurrent_requests }
+        KeyLimits { requests_per_second, burst, concurrent_requests, ..KeyLimits::default() }
     }
 
     #[test]
@@ -316,6 +337,10 @@ mod tests {
             ("limits", KeyOrder { limits: limits(Some(1), Some(0), None), ..order() }),
             ("limits", KeyOrder { limits: limits(None, None, Some(1_000_001)), ..order() }),
             ("limits", KeyOrder { limits: limits(None, Some(5), None), ..order() }),
+            (
+                "limits",
+                KeyOrder { limits: KeyLimits { tokens_per_minute: Some(0), ..KeyLimits::default() }, ..order() },
+            ),
             ("expires_at", KeyOrder { expires_at: at(1_000), ..order() }),
             ("expires_at", KeyOrder { expires_at: at(i64::MAX), ..order() }),
         ];

@@ -8,6 +8,7 @@ use crate::{
         ids::{KeyId, OrganizationId},
     },
     budgets::budget::Budget,
+    limits::KeyLimits,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -44,7 +45,16 @@ pub trait KeyStore: Send + Sync + 'static {
 pub struct Organization {
     pub id: OrganizationId,
     pub name: String,
+    /// What all its keys together may do.
+    pub limits: KeyLimits,
     pub created_at: Timestamp,
+}
+
+impl Organization {
+    /// A new one of that name, without limits.
+    pub fn new(name: &str, now: Timestamp) -> Self {
+        Self { id: OrganizationId::generate(), name: name.to_owned(), limits: KeyLimits::default(), created_at: now }
+    }
 }
 
 /// What came of a revocation.
@@ -87,6 +97,9 @@ pub trait Registry: Send + Sync + 'static {
 
     /// The organization with that id or, failing that, of that name.
     async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown>;
+
+    /// Replaces the limits of an organization.
+    async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError>;
 
     /// Adds a key to an organization that exists, with budgets of its own; all of it or nothing.
     async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError>;

@@ -151,7 +151,7 @@ mod tests {
         let (shares, budget, cell) = ([50, 80, 100], budget(1_000), Arc::new(Cell::new(Span::ALL)));
         let now_due = |cell: &Cell| due(&shares, &budget, cell, NOW).iter().map(|one| one.share).collect::<Vec<_>>();
         cell.hold_anyway(Money::from_nanos(0)).settle(Money::from_nanos(499));
-        assert_eq!(now_due(&cell), []);
+        assert_eq!(now_due(&cell), Vec::<u16>::new());
         cell.hold_anyway(Money::from_nanos(0)).settle(Money::from_nanos(301));
         assert_eq!(now_due(&cell), [50, 80]);
         noted(&shares, &cell, &due(&shares, &budget, &cell, NOW)[..1]);
@@ -159,7 +159,7 @@ mod tests {
         cell.hold_anyway(Money::from_nanos(0)).settle(Money::from_nanos(i64::MAX / 4));
         assert_eq!(now_due(&cell), [80, 100]);
         noted(&shares, &cell, &due(&shares, &budget, &cell, NOW));
-        assert_eq!(now_due(&cell), []);
+        assert_eq!(now_due(&cell), Vec::<u16>::new());
         let nothing = Budget { limit: Money::ZERO, ..budget.clone() };
         assert_eq!(due(&shares, &nothing, &Cell::new(Span::ALL), NOW), []);
     }

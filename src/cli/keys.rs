@@ -3,6 +3,7 @@
 use super::{
     budgets::{budget, enforcement},
     error::CliError,
+    limits::LimitArguments,
     orgs::{store_down, told},
     output::{PAGE, all, print_json, print_table},
 };
@@ -20,7 +21,6 @@ use crate::{
         money::Money,
     },
     budgets::{budget::Enforcement, calendar::Window},
-    limits::KeyLimits,
 };
 use std::io::Write;
 
@@ -50,15 +50,8 @@ pub struct Issue {
     /// Models that it may not ask for whatever is allowed; may be repeated
     #[arg(long = "deny", value_name = "PROVIDER:PATTERN", value_parser = provider_and_pattern)]
     deny: Vec<(String, String)>,
-    /// Requests a second, sustained; unlimited unless given
-    #[arg(long, value_name = "N")]
-    rps: Option<u32>,
-    /// Requests at once above the sustained pace; one second's worth unless given
-    #[arg(long, value_name = "N", requires = "rps")]
-    burst: Option<u32>,
-    /// Requests in flight at once; unlimited unless given
-    #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// When it ends: a time (`2030-01-31T00:00:00Z`) or a span from now (`90m`, `12h`, `30d`, `4w`); never unless given
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Expiry>,
@@ -144,11 +137,7 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         environment: asked.environment,
         scopes: asked.scopes,
         entitlements: rules(asked.allow, Effect::Allow).chain(rules(asked.deny, Effect::Deny)).collect(),
-        limits: KeyLimits {
-            requests_per_second: asked.rps,
-            burst: asked.burst,
-            concurrent_requests: asked.concurrency,
-        },
+        limits: asked.limits.into(),
         usage_mode: asked.usage_mode,
         expires_at: asked.expires.map(|end| match end {
             Expiry::At(end) => end,

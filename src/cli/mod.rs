@@ -3,6 +3,7 @@
 mod budgets;
 pub mod error;
 pub mod keys;
+mod limits;
 pub mod orgs;
 mod output;
 pub mod prices;

@@ -1,8 +1,9 @@
-//! `org create`, `org list` and `org set-budget`.
+//! `org create`, `org list`, `org set-budget` and `org set-limits`.
 
 use super::{
     budgets::{SetBudget, set_budget},
     error::CliError,
+    limits::{SetLimits, set_limits},
     output::{PAGE, all, print_json, print_table},
 };
 use crate::{
@@ -25,6 +26,8 @@ pub enum OrgCommand {
     List(List),
     /// Set, change or remove a budget of an organization, or of one of its keys or tags
     SetBudget(SetBudget),
+    /// Replace the limits that all keys of an organization share; those that are not given are removed
+    SetLimits(SetLimits),
 }
 
 /// `org create`.
@@ -54,6 +57,7 @@ pub async fn run<S: Registry + BudgetStore>(
 ) -> Result<(), CliError> {
     match command {
         OrgCommand::SetBudget(budget) => set_budget(budget, registry, out).await,
+        OrgCommand::SetLimits(limits) => set_limits(limits, registry, out).await,
         OrgCommand::Create(Create { name, json }) => {
             let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
             print(std::slice::from_ref(&organization), json.then_some(Shape::One), out)
@@ -82,7 +86,7 @@ fn print(organizations: &[Organization], json: Option<Shape>, out: &mut dyn Writ
         (Some(_), _) => print_json(&views, out),
         (None, _) => {
             let rows = organizations.iter().map(|organization| {
-                let Organization { id, name, created_at } = organization;
+                let Organization { id, name, created_at, .. } = organization;
                 vec![id.to_string(), name.clone(), created_at.to_rfc3339()]
             });
             print_table(&["ID", "NAME", "CREATED"], &rows.collect::<Vec<_>>(), out)

@@ -9,7 +9,7 @@ use crate::{
     auth,
     base::secret::Secret,
     budgets::{self, calendar::Calendar},
-    exchange, proxy, store, telemetry,
+    exchange, limits, proxy, store, telemetry,
     usage::{
         self,
         settings::{Embedded, Server, Store},
@@ -32,6 +32,7 @@ pub(super) struct Gateway {
     pub(super) proxy: proxy::settings::Settings,
     pub(super) store: store::settings::Settings,
     pub(super) auth: auth::settings::Settings,
+    pub(super) limits: limits::settings::Settings,
     pub(super) budgets: budgets::settings::Settings,
     pub(super) exchange: exchange::settings::Settings,
     pub(super) usage: usage::settings::Settings,
@@ -45,6 +46,7 @@ pub(super) fn read(top: &Fields<'_>) -> Gateway {
         proxy,
         exchange: top.section("requests", |f| requests(f, attribution)),
         auth: top.section("auth", auth),
+        limits: top.section("limits", limits),
         budgets: top.section("budgets", budgets),
         store: top.section("store", store),
         usage: top.section("usage", usage),
@@ -129,6 +131,13 @@ fn auth(f: &Fields<'_>) -> auth::settings::Settings {
         cache_unknown_max: f.whole("cache_unknown_max", default.cache_unknown_max, 1..=10_000_000),
         unknown_per_second_max: f.whole("unknown_per_second_max", default.unknown_per_second_max, 0..=100_000),
         store_down_grace: f.seconds("store_down_grace_seconds", default.store_down_grace, 0..=86_400),
+    }
+}
+
+fn limits(f: &Fields<'_>) -> limits::settings::Settings {
+    let default = limits::settings::Settings::default();
+    limits::settings::Settings {
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
     }
 }
 

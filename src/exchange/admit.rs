@@ -18,7 +18,7 @@ use crate::{
         keyring::{Keyring, Unidentified},
     },
     base::{
-        clock::{self, Timestamp},
+        clock::{self, Instant, Timestamp},
         money::Money,
     },
     budgets::{
@@ -27,9 +27,11 @@ use crate::{
         ledger::{Exhausted, Hold, Ledger, Payer},
     },
     limits::{
-        concurrency::Permit,
-        limiters::{Limit, Limiters},
+        self,
+        limiters::{Entrant, Entry, Limit, LimitExceeded, Limiters},
+        tokens::{TokenHold, Tokens},
     },
+    metering::reading,
     pricing::{
         book::PriceBook,
         bound::{Most, bound},
@@ -42,12 +44,15 @@ use std::{net::IpAddr, sync::Arc};
 
 /// The endpoint whose requests are charged by what they give to be spoken.
 const SPEECH: &str = "audio.speech";
+/// Of usual text, for estimates.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// What admission needs.
 pub struct Gate {
     pub routes: ArcSwap<Routes>,
     pub keyring: Arc<Keyring>,
     pub limiters: Arc<Limiters>,
+    pub limit_settings: limits::settings::Settings,
     pub budgets: Arc<Ledger>,
     pub budget_settings: budgets::settings::Settings,
     pub prices: Arc<ArcSwap<PriceBook>>,
@@ -100,12 +105,32 @@ pub struct Asked {
     pub body_bytes: Option<u64>,
 }
 
-/// Proof that a request may be forwarded. Holds the permit until the exchange ends.
+/// Proof that a request may be forwarded. Holds its permits until the exchange ends.
 pub struct Admission {
     pub swap: Swap,
-    /// What is set aside for it, if it counts against a budget.
-    pub hold: Option<Hold>,
-    _permit: Permit,
+    pub holds: Holds,
+    _entry: Entry,
+}
+
+/// What is set aside for a request, to be settled with what it used. Dropped unsettled, all of it is given back.
+#[derive(Debug, Default)]
+pub struct Holds {
+    /// If it counts against a budget.
+    money: Option<Hold>,
+    /// If a limit counts tokens.
+    tokens: Option<TokenHold>,
+}
+
+impl Holds {
+    /// What the exchange used takes the place of what was set aside for it.
+    pub fn settle(self, cost: Money, used: &reading::Tokens, end: Instant) {
+        if let Some(money) = self.money {
+            money.settle(cost);
+        }
+        if let Some(tokens) = self.tokens {
+            tokens.correct(Tokens { input: used.input_all(), output: used.output_all() }, end);
+        }
+    }
 }
 
 impl Gate {
@@ -160,12 +185,14 @@ impl Gate {
         path_model.map_or(Ok(()), check_model).map_err(|bad| Refusal::bad_request(bad.to_string()))
     }
 
-    /// Whether a request counts against a budget, so that the bounds in its body are worth reading.
-    pub fn has_budget(&self, routed: &Routed, key: &KeyRecord) -> bool {
-        payer(routed, key).is_some_and(|payer| self.budgets.concerns(&payer))
+    /// Whether something is set aside for what a request may use, so that the bounds in its body are worth reading.
+    pub fn reads_bounds(&self, routed: &Routed, key: &KeyRecord) -> bool {
+        let counts_tokens = key.limits.has_tokens() || key.organization_limits.has_tokens();
+        let has_budget = || payer(routed, key).is_some_and(|payer| self.budgets.concerns(&payer));
+        (counts_tokens && !is_free(routed)) || has_budget()
     }
 
-    /// Checks entitlement, takes a permit, and sets aside what the request may cost. `at` is when it arrived.
+    /// Checks entitlement, takes permits, and sets aside what the request may cost. `at` is when it arrived.
     ///
     /// # Errors
     /// 400 when the model cannot be told, 402, 403, 429.
@@ -180,20 +207,31 @@ impl Gate {
         for model in &asked.fallback_models {
             entitled(routed, &caller.key, Some(model))?;
         }
-        let permit = self.limiters.enter(&caller.key.id, &caller.key.limits, clock::instant()).map_err(|exceeded| {
-            let limit = match exceeded.limit {
-                Limit::Rate => "rps",
-                Limit::Concurrency => "concurrency",
-            };
-            limited(limit, exceeded.retry_after_seconds)
-        })?;
-        let hold = match payer(routed, &caller.key) {
+        let key = &*caller.key;
+        let entrant = Entrant {
+            key: &key.id,
+            limits: &key.limits,
+            organization: &key.organization_id,
+            organization_limits: &key.organization_limits,
+        };
+        let estimate = if is_free(routed) { Tokens::default() } else { self.estimate(asked) };
+        let entered = self.limiters.enter(&entrant, estimate, clock::instant());
+        let mut entry = entered.map_err(|exceeded| over(&exceeded))?;
+        let money = match payer(routed, key) {
             Some(payer) => {
                 self.budgets.hold(&payer, at, || self.most(routed, asked, at)).map_err(|no| exhausted(&no))?
             }
             None => None,
         };
-        Ok(Admission { swap: caller.swap, hold, _permit: permit })
+        let holds = Holds { money, tokens: entry.tokens.take() };
+        Ok(Admission { swap: caller.swap, holds, _entry: entry })
+    }
+
+    /// The tokens that a request is taken to use: usual text has four bytes a token.
+    fn estimate(&self, asked: &Asked) -> Tokens {
+        let output = asked.max_output_tokens.unwrap_or(self.limit_settings.output_tokens_default);
+        let answers = asked.choices.unwrap_or(1).max(1);
+        Tokens { input: asked.body_bytes.unwrap_or(0) / BYTES_PER_TOKEN, output: output.saturating_mul(answers) }
     }
 
     /// What a request may cost at most, by the dearest of the models that may answer it. A token is at least a byte, so
@@ -214,11 +252,15 @@ impl Gate {
     }
 }
 
+/// Whether a request does no work that is charged: a listing, counting tokens.
+fn is_free(routed: &Routed) -> bool {
+    routed.endpoint.as_ref().is_some_and(|endpoint| endpoint.kind != EndpointKind::Inference)
+}
+
 /// Whose money a request costs; `None` where it costs none: test keys' count against no budget.
 fn payer<'a>(routed: &'a Routed, key: &'a KeyRecord) -> Option<Payer<'a>> {
-    let is_free = routed.endpoint.as_ref().is_some_and(|endpoint| endpoint.kind != EndpointKind::Inference);
     let payer = Payer { organization: &key.organization_id, key: &key.id, tags: &routed.tags };
-    (!is_free && key.environment == Environment::Live).then_some(payer)
+    (!is_free(routed) && key.environment == Environment::Live).then_some(payer)
 }
 
 fn exhausted(no: &Exhausted) -> Refusal {
@@ -274,7 +316,7 @@ pub async fn authenticate(keyring: &Keyring, key: &GatewayKey, from: IpAddr) -> 
         Unidentified::Unknown => unauthorized("this gateway key is not known"),
         Unidentified::Revoked => unauthorized("this gateway key is revoked"),
         Unidentified::Expired => unauthorized("this gateway key is expired"),
-        Unidentified::Flooded { retry_after_seconds } => limited("unknown_keys", retry_after_seconds),
+        Unidentified::Flooded { retry_after_seconds } => flooded(retry_after_seconds),
         Unidentified::StoreDown => Refusal::unavailable("keys cannot be checked at the moment"),
     })
 }
@@ -327,11 +369,19 @@ fn unauthorized(outside: &'static str) -> Refusal {
     Refusal::new(Kind::Unauthorized, outside)
 }
 
-fn limited(limit: &'static str, retry_after_seconds: u32) -> Refusal {
-    let outside = match limit {
-        "rps" => "too many requests a second for this key",
-        "concurrency" => "too many requests at once for this key",
-        _ => "too many unknown keys from this address",
+/// A limit of the key or of its organization.
+fn over(exceeded: &LimitExceeded) -> Refusal {
+    let (limit, what) = match exceeded.limit {
+        Limit::Rate => ("rps", "too many requests a second"),
+        Limit::Concurrency => ("concurrency", "too many requests at once"),
+        Limit::Tokens => ("tokens", "too many tokens a minute"),
     };
-    Refusal { limit: Some(limit), ..Refusal::new(Kind::RateLimited, outside).with_retry_after(retry_after_seconds) }
+    let whose = exceeded.whose;
+    let refusal = Refusal::new(Kind::RateLimited, format!("{what} for this {whose}"));
+    Refusal { limit: Some(limit), ..refusal.with_retry_after(exceeded.retry_after_seconds) }
+}
+
+fn flooded(retry_after_seconds: u32) -> Refusal {
+    let refusal = Refusal::new(Kind::RateLimited, "too many unknown keys from this address");
+    Refusal { limit: Some("unknown_keys"), ..refusal.with_retry_after(retry_after_seconds) }
 }

@@ -2,7 +2,7 @@
 //! a panic and a shutdown included, so permits return and exactly one usage event is made.
 
 use super::{
-    admit::{Admission, Asked, Routed},
+    admit::{Admission, Asked, Holds, Routed},
     arrive::Arrival,
     choose::Attempts,
     refusal::{Kind, Refusal},
@@ -12,7 +12,6 @@ use super::{
 use crate::{
     auth::key::KeyRecord,
     base::clock,
-    budgets::ledger::Hold,
     metering::{beside::Finished, reading::Reading},
 };
 use http::Method;
@@ -93,8 +92,8 @@ impl Exchange {
         }
     }
 
-    /// What its records need, for when they are made later; the permit stays, and so returns at once; the
-    /// hold is settled with the cost.
+    /// What its records need, for when they are made later; the permit stays, and so returns at once; what is
+    /// set aside is settled with what was used.
     fn remains(&mut self) -> Self {
         Self {
             arrival: self.arrival,
@@ -115,8 +114,8 @@ impl Exchange {
     }
 
     /// What is set aside for it, so that it can be settled.
-    fn take_hold(&mut self) -> Option<Hold> {
-        self.admission.as_mut()?.hold.take()
+    fn take_holds(&mut self) -> Holds {
+        self.admission.as_mut().map(|admission| std::mem::take(&mut admission.holds)).unwrap_or_default()
     }
 
     /// Notes that we answered ourselves.
@@ -130,13 +129,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(settlement) = self.settlement.take() else { return };
-        let (end, hold) = (clock::instant(), self.take_hold());
+        let (end, holds) = (clock::instant(), self.take_holds());
         match self.answer.as_mut().map(Answer::finish) {
-            None => settlement.settle(self, &Reading::default(), end, hold),
-            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end, hold),
+            None => settlement.settle(self, &Reading::default(), end, holds),
+            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end, holds),
             Some(Finished::Later(later)) => {
                 let remains = self.remains();
-                later.then(move |reading| settlement.settle(&remains, &reading, end, hold));
+                later.then(move |reading| settlement.settle(&remains, &reading, end, holds));
             }
         }
     }

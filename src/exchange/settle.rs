@@ -1,11 +1,13 @@
-//! The last line of every exchange: reading → charge → the hold is settled → one usage event → queue, and one access
+//! The last line of every exchange: reading → charge → what was set aside is settled → one usage event → queue, and one access
 //! log line. Never waits.
 
-use super::exchange::{Ending, Exchange, Surface};
+use super::{
+    admit::Holds,
+    exchange::{Ending, Exchange, Surface},
+};
 use crate::{
     auth::key::{Environment, contains_gateway_key},
     base::clock::{self, Instant},
-    budgets::ledger::Hold,
     metering::reading::{Reading, UsageSource},
     pricing::{
         book::PriceBook,
@@ -39,11 +41,9 @@ impl Settlement {
 
     /// Makes the usage event and hands it on. Only then does the exchange count as ended: a process that drains closes
     /// the queue when none is open.
-    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant, hold: Option<Hold>) {
+    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant, holds: Holds) {
         let event = event_of(exchange, reading, &self.prices.load(), end);
-        if let Some(hold) = hold {
-            hold.settle(event.charge.cost);
-        }
+        holds.settle(event.charge.cost, &event.tokens, end);
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
         if let Some(log) = &self.access_log {

@@ -331,7 +331,7 @@ impl Gateway {
         let identified = identified?;
         passage.exchange.caller = Some(Arc::clone(&identified.key));
         self.gate.check_head(routed, &identified.key, &session.req_header().headers)?;
-        let bounds = self.gate.has_budget(routed, &identified.key);
+        let bounds = self.gate.reads_bounds(routed, &identified.key);
         let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings, bounds).await?;
         passage.exchange.bytes_in = bytes_in;
         let asked = passage.exchange.asked.insert(asked(routed, ask));

@@ -20,6 +20,7 @@ use crate::{
         ids::{KeyId, OrganizationId},
     },
     budgets::{budget::Budget, port::SetError},
+    limits::KeyLimits,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -156,7 +157,8 @@ async fn check_and_migrate(path: &Path, pool: &SqlitePool) -> Result<(), OpenErr
 impl KeyStore for SqliteStore {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreDown> {
         let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE keys.hash = ?",
         )
@@ -200,7 +202,7 @@ impl Registry for SqliteStore {
             .fetch_all(&self.pool)
             .await
             .map_err(down)?;
-        Ok(rows.into_iter().map(Organization::from).collect())
+        rows.into_iter().map(Organization::try_from).collect()
     }
 
     async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown> {
@@ -210,7 +212,14 @@ impl Registry for SqliteStore {
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(down)?;
-        Ok(row.map(Organization::from))
+        row.map(Organization::try_from).transpose()
+    }
+
+    async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError> {
+        let limits = to_json(limits).map_err(down)?;
+        let query = sqlx::query("UPDATE organizations SET limits = ? WHERE id = ?").bind(limits).bind(id.as_str());
+        let changed = query.execute(&self.pool).await.map_err(down)?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(RegistryError::NoOrganization) }
     }
 
     async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError> {
@@ -228,11 +237,13 @@ impl Registry for SqliteStore {
     async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown> {
         // Two statements, so that each has an index to walk along.
         let query = if of.is_some() {
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE keys.organization_id = ?1 AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
         } else {
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE ?1 = '' AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
         };
@@ -300,9 +311,10 @@ async fn insert_organization(
     connection: &mut SqliteConnection,
     organization: &Organization,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, ?)")
+    sqlx::query("INSERT INTO organizations (id, name, limits, created_at) VALUES (?, ?, ?, ?)")
         .bind(organization.id.as_str())
         .bind(&organization.name)
+        .bind(to_json(&organization.limits)?)
         .bind(organization.created_at.millis())
         .execute(connection)
         .await?;

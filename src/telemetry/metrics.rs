@@ -47,6 +47,7 @@ metrics! {
     counter keys_stale_total = "gateway_keys_stale_total", "Requests that went on with an aged key while the control store was down.";
 
     // limits
+    gauge permits = "gateway_permits", "Places among requests in flight that are taken, of keys and of organizations with limits.";
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
 
     // budgets
