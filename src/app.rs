@@ -244,6 +244,7 @@ impl Parts {
         let settlement = Settlement { prices, queue: self.queue.clone(), access_log };
         let own = api::router(api::Parts {
             keyring: Arc::clone(&self.keyring),
+            registry: Arc::clone(&self.store) as Arc<_>,
             budgets: Arc::clone(&self.budgets),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),

@@ -2,6 +2,7 @@
 //! once. Leaves out who may ask (the command line may everything; a ceiling bounds the API).
 
 use super::{
+    ceiling::{Beyond, Ceiling},
     entitlement::{Effect, Entitlement},
     key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, UsageMode},
     port::{Organization, Registry, RegistryError, StoreDown},
@@ -23,6 +24,8 @@ use std::fmt;
 /// The organization that a first start makes.
 pub const FIRST_ORGANIZATION: &str = "default";
 
+/// How often a ceiling may change under an order before that is given up.
+const CEILING_TRIES_MAX: usize = 3;
 const NAME_CHARS_MAX: usize = 100;
 const RULES_MAX: usize = 100;
 const PATTERN_BYTES_MAX: usize = 256;
@@ -73,6 +76,8 @@ impl fmt::Display for Fault {
 pub enum IssueError {
     #[error("{}", join(.0))]
     Faulty(Vec<Fault>),
+    #[error(transparent)]
+    Beyond(#[from] Beyond),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -136,6 +141,48 @@ pub async fn issue(registry: &dyn Registry, order: KeyOrder, now: Timestamp) -> 
     issue_with(registry, order, &[], now).await
 }
 
+/// Makes a key for an organization that issues it itself: within its ceiling, or not at all.
+pub async fn issue_below_ceiling(
+    registry: &dyn Registry,
+    mut order: KeyOrder,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
+    let asked = std::mem::take(&mut order.entitlements);
+    for _ in 0..CEILING_TRIES_MAX {
+        let found = registry.find_organization(order.organization.id.as_str()).await?;
+        let organization = found.ok_or(RegistryError::NoOrganization)?;
+        let faults = check(&KeyOrder { entitlements: asked.clone(), ..order.clone() }, now);
+        if !faults.is_empty() {
+            return Err(IssueError::Faulty(faults));
+        }
+        let ceiling = organization.ceiling.clone();
+        ceiling.check(&order.scopes, &asked)?;
+        let rules = asked.iter().chain(ceiling.denials()).cloned().collect();
+        let issued = assemble(KeyOrder { organization, entitlements: rules, ..order.clone() }, now)?;
+        match registry.add_key_below(&issued.key.hash(), &issued.record, &ceiling).await {
+            Ok(()) => return Ok(issued),
+            Err(RegistryError::CeilingChanged) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RegistryError::CeilingChanged.into())
+}
+
+/// Replaces the ceiling of an organization. Gives it as it stands then.
+pub async fn set_ceiling(
+    registry: &dyn Registry,
+    organization: Organization,
+    ceiling: Ceiling,
+) -> Result<Organization, IssueError> {
+    let mut faults = Vec::new();
+    check_rules(&ceiling.entitlements, &mut faults);
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    registry.set_ceiling(&organization.id, &ceiling).await?;
+    Ok(Organization { ceiling, ..organization })
+}
+
 /// Makes a key with budgets of its own.
 pub async fn issue_with(
     registry: &dyn Registry,
@@ -183,6 +230,11 @@ fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
     if !faults.is_empty() {
         return Err(IssueError::Faulty(faults));
     }
+    assemble(order, now)
+}
+
+/// A key of an order that was checked.
+fn assemble(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
     let key = GatewayKey::generate(order.kind, order.environment)?;
     let mut scopes = order.scopes;
     scopes.sort_unstable();

@@ -124,9 +124,6 @@ pub async fn run(command: KeyCommand, registry: &dyn Registry, out: &mut dyn Wri
 
 async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
     let now = clock::now();
-    let rules = |rules: Vec<(String, String)>, effect| {
-        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
-    };
     let order = KeyOrder {
         organization: organization(&asked.org, registry).await?,
         name: asked.name,
@@ -136,7 +133,7 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         },
         environment: asked.environment,
         scopes: asked.scopes,
-        entitlements: rules(asked.allow, Effect::Allow).chain(rules(asked.deny, Effect::Deny)).collect(),
+        entitlements: rules(asked.allow, asked.deny),
         limits: asked.limits.into(),
         usage_mode: asked.usage_mode,
         expires_at: asked.expires.map(|end| match end {
@@ -228,7 +225,15 @@ fn scope_names(key: &KeyRecord) -> String {
     key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+/// Rules as the command line gives them.
+pub(super) fn rules(allow: Vec<(String, String)>, deny: Vec<(String, String)>) -> Vec<Entitlement> {
+    let rules = |rules: Vec<(String, String)>, effect| {
+        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
+    };
+    rules(allow, Effect::Allow).chain(rules(deny, Effect::Deny)).collect()
+}
+
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let names = || Scope::ALL.map(Scope::as_str).join(", ");
     Scope::parse(text).ok_or_else(|| format!("must be one of {}", names()))
 }
@@ -242,7 +247,7 @@ fn usage_mode(text: &str) -> Result<UsageMode, String> {
 }
 
 /// Cut at the first colon: models may have some, providers have none.
-fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
+pub(super) fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((provider, pattern)) if !provider.is_empty() && !pattern.is_empty() => {
             Ok((provider.into(), pattern.into()))

@@ -1,6 +1,7 @@
 //! The command line: one program, its commands, their exit status (0 done, 1 failed, 2 bad usage or configuration).
 
 mod budgets;
+mod ceilings;
 pub mod error;
 pub mod keys;
 mod limits;

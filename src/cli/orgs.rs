@@ -1,7 +1,8 @@
-//! `org create`, `org list`, `org set-budget` and `org set-limits`.
+//! `org create`, `org list`, `org set-budget`, `org set-limits` and `org set-ceiling`.
 
 use super::{
     budgets::{SetBudget, set_budget},
+    ceilings::{SetCeiling, set_ceiling},
     error::CliError,
     limits::{SetLimits, set_limits},
     output::{PAGE, all, print_json, print_table},
@@ -28,6 +29,8 @@ pub enum OrgCommand {
     SetBudget(SetBudget),
     /// Replace the limits that all keys of an organization share; those that are not given are removed
     SetLimits(SetLimits),
+    /// Replace the most that keys may get which the organization issues itself
+    SetCeiling(SetCeiling),
 }
 
 /// `org create`.
@@ -57,6 +60,7 @@ pub async fn run<S: Registry + BudgetStore>(
 ) -> Result<(), CliError> {
     match command {
         OrgCommand::SetBudget(budget) => set_budget(budget, registry, out).await,
+        OrgCommand::SetCeiling(ceiling) => set_ceiling(ceiling, registry, out).await,
         OrgCommand::SetLimits(limits) => set_limits(limits, registry, out).await,
         OrgCommand::Create(Create { name, json }) => {
             let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
@@ -99,7 +103,9 @@ pub(super) fn told(error: IssueError) -> CliError {
     match error {
         IssueError::Faulty(_) => CliError::Usage(error.to_string()),
         IssueError::Registry(RegistryError::Down(down)) => store_down(down),
-        IssueError::Registry(_) | IssueError::NoRandomness(_) => CliError::Failed(error.to_string()),
+        IssueError::Registry(_) | IssueError::Beyond(_) | IssueError::NoRandomness(_) => {
+            CliError::Failed(error.to_string())
+        }
     }
 }
 

@@ -216,7 +216,7 @@ impl Gate {
         };
         let estimate = if is_free(routed) { Tokens::default() } else { self.estimate(asked) };
         let entered = self.limiters.enter(&entrant, estimate, clock::instant());
-        let mut entry = entered.map_err(|exceeded| over(&exceeded))?;
+        let mut entry = entered.map_err(over)?;
         let money = match payer(routed, key) {
             Some(payer) => {
                 self.budgets.hold(&payer, at, || self.most(routed, asked, at)).map_err(|no| exhausted(&no))?
@@ -370,7 +370,7 @@ fn unauthorized(outside: &'static str) -> Refusal {
 }
 
 /// A limit of the key or of its organization.
-fn over(exceeded: &LimitExceeded) -> Refusal {
+fn over(exceeded: LimitExceeded) -> Refusal {
     let (limit, what) = match exceeded.limit {
         Limit::Rate => ("rps", "too many requests a second"),
         Limit::Concurrency => ("concurrency", "too many requests at once"),

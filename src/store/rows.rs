@@ -2,6 +2,7 @@
 
 use crate::{
     auth::{
+        ceiling::Ceiling,
         entitlement::Entitlement,
         key::{Environment, KeyRecord, UsageMode},
         port::{Organization, StoreDown},
@@ -19,6 +20,7 @@ pub(super) struct OrganizationRow {
     id: String,
     name: String,
     limits: String,
+    ceiling: Option<String>,
     created_at: i64,
 }
 
@@ -28,6 +30,7 @@ impl TryFrom<OrganizationRow> for Organization {
     fn try_from(row: OrganizationRow) -> Result<Self, StoreDown> {
         Ok(Self {
             limits: json(&row.id, "limits", &row.limits)?,
+            ceiling: row.ceiling.map_or_else(|| Ok(Ceiling::default()), |text| json(&row.id, "ceiling", &text))?,
             id: OrganizationId::new(row.id),
             name: row.name,
             created_at: Timestamp::from_millis(row.created_at),

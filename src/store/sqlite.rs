@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     auth::{
+        ceiling::Ceiling,
         key::{KeyHash, KeyRecord},
         port::{KeyStore, Organization, Page, Registry, RegistryError, Revocation, StoreDown},
     },
@@ -213,6 +214,28 @@ impl Registry for SqliteStore {
                 .await
                 .map_err(down)?;
         row.map(Organization::try_from).transpose()
+    }
+
+    async fn add_key_below(&self, hash: &KeyHash, record: &KeyRecord, ceiling: &Ceiling) -> Result<(), RegistryError> {
+        let mut transaction = self.write().await.map_err(down)?;
+        let row: Option<OrganizationRow> = sqlx::query_as("SELECT * FROM organizations WHERE id = ?")
+            .bind(record.organization_id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(down)?;
+        let organization = Organization::try_from(row.ok_or(RegistryError::NoOrganization)?)?;
+        if organization.ceiling != *ceiling {
+            return Err(RegistryError::CeilingChanged);
+        }
+        insert_key(&mut transaction, hash, record).await.map_err(refused)?;
+        Ok(transaction.commit().await.map_err(down)?)
+    }
+
+    async fn set_ceiling(&self, id: &OrganizationId, ceiling: &Ceiling) -> Result<(), RegistryError> {
+        let ceiling = to_json(ceiling).map_err(down)?;
+        let query = sqlx::query("UPDATE organizations SET ceiling = ? WHERE id = ?").bind(ceiling).bind(id.as_str());
+        let changed = query.execute(&self.pool).await.map_err(down)?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(RegistryError::NoOrganization) }
     }
 
     async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError> {
