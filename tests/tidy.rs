@@ -11,8 +11,8 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["telemetry"],
-    &["auth", "limits", "metering", "pricing"],
-    &["providers", "usage", "store"],
+    &["auth", "budgets", "limits", "metering", "pricing"],
+    &["notify", "providers", "usage", "store"],
     &["exchange"],
     &["proxy", "api"],
     &["config"],

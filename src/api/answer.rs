@@ -31,6 +31,20 @@ impl Answer {
         }
     }
 
+    /// 201 with a JSON document.
+    pub(super) fn created(document: &impl serde::Serialize) -> Self {
+        let mut answer = Self::json(document);
+        if answer.0.status() == StatusCode::OK {
+            *answer.0.status_mut() = StatusCode::CREATED;
+        }
+        answer
+    }
+
+    /// 204.
+    pub(super) fn nothing() -> Self {
+        Self(StatusCode::NO_CONTENT.into_response())
+    }
+
     /// 200 with a body of that content type.
     pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Self {
         Self(([(header::CONTENT_TYPE, content_type)], body).into_response())

@@ -1,25 +1,33 @@
 //! Our own endpoints as an axum router: routing, extraction, JSON. Each answer is a `Refusal` or a document.
 
 mod answer;
+mod budget;
+mod keys;
 mod me;
 pub mod operations;
 mod stats;
 mod usage_records;
 
 use crate::{
-    auth::keyring::Keyring,
+    auth::{keyring::Keyring, port::Registry},
+    budgets::ledger::Ledger,
     exchange::refusal::{Kind, Refusal},
     proxy::own::Asker,
     usage,
 };
 use answer::Answer;
-use axum::{Extension, Router, routing::get};
+use axum::{
+    Extension, Router,
+    routing::{delete, get},
+};
 use std::sync::Arc;
 
 /// What the endpoints need.
 #[derive(Clone)]
 pub struct Parts {
     pub keyring: Arc<Keyring>,
+    pub registry: Arc<dyn Registry>,
+    pub budgets: Arc<Ledger>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
 }
@@ -31,6 +39,10 @@ pub type StatisticsStore = Arc<dyn Fn() -> Result<usage::Client, String> + Send 
 pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/gw/me", get(me::me))
+        .route("/gw/budget", get(budget::budgets))
+        .route("/gw/ceiling", get(keys::ceiling))
+        .route("/gw/keys", get(keys::list).post(keys::issue))
+        .route("/gw/keys/{id}", delete(keys::revoke))
         .route("/gw/stats", get(stats::stats))
         .route("/gw/usage", get(usage_records::page))
         .route("/gw/usage/{request_id}", get(usage_records::one))

@@ -1,7 +1,10 @@
 //! The command line: one program, its commands, their exit status (0 done, 1 failed, 2 bad usage or configuration).
 
+mod budgets;
+mod ceilings;
 pub mod error;
 pub mod keys;
+mod limits;
 pub mod orgs;
 mod output;
 pub mod prices;

@@ -60,9 +60,7 @@ pub fn run(command: UsageCommand, settings: &Settings, out: &mut dyn Write) -> R
     match command {
         UsageCommand::Verify { since, json } => verify(&since, json, settings, out),
         UsageCommand::Quarantine(QuarantineCommand::List { json }) => list(root, json, out),
-        UsageCommand::Quarantine(QuarantineCommand::Retry { batches, json }) => {
-            retry(&batches, json, settings, out)
-        }
+        UsageCommand::Quarantine(QuarantineCommand::Retry { batches, json }) => retry(&batches, json, settings, out),
     }
 }
 

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     auth,
     base::secret::Secret,
-    exchange, proxy, store, telemetry,
+    budgets::{self, calendar::Calendar},
+    exchange, limits, proxy, store, telemetry,
     usage::{
         self,
         settings::{Embedded, Server, Spool, Store},
@@ -31,6 +32,8 @@ pub(super) struct Gateway {
     pub(super) proxy: proxy::settings::Settings,
     pub(super) store: store::settings::Settings,
     pub(super) auth: auth::settings::Settings,
+    pub(super) limits: limits::settings::Settings,
+    pub(super) budgets: budgets::settings::Settings,
     pub(super) exchange: exchange::settings::Settings,
     pub(super) usage: usage::settings::Settings,
 }
@@ -43,6 +46,8 @@ pub(super) fn read(top: &Fields<'_>) -> Gateway {
         proxy,
         exchange: top.section("requests", |f| requests(f, attribution)),
         auth: top.section("auth", auth),
+        limits: top.section("limits", limits),
+        budgets: top.section("budgets", budgets),
         store: top.section("store", store),
         usage: top.section("usage", usage),
         log: top.section("log", log),
@@ -127,6 +132,49 @@ fn auth(f: &Fields<'_>) -> auth::settings::Settings {
         unknown_per_second_max: f.whole("unknown_per_second_max", default.unknown_per_second_max, 0..=100_000),
         store_down_grace: f.seconds("store_down_grace_seconds", default.store_down_grace, 0..=86_400),
     }
+}
+
+fn limits(f: &Fields<'_>) -> limits::settings::Settings {
+    let default = limits::settings::Settings::default();
+    limits::settings::Settings {
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
+    }
+}
+
+fn budgets(f: &Fields<'_>) -> budgets::settings::Settings {
+    const EXPECTED: &str = "a time zone of the system's database, such as UTC or Europe/Berlin";
+    let default = budgets::settings::Settings::default();
+    let calendar = f.get("time_zone").and_then(|item| item.parsed(EXPECTED, Calendar::named));
+    budgets::settings::Settings {
+        calendar: calendar.unwrap_or(default.calendar),
+        save_interval: f.millis("save_interval_ms", default.save_interval, 50..=60_000),
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
+        input_tokens_max: f.whole("input_tokens_max", default.input_tokens_max, 0..=100_000_000),
+        alert_shares: alert_shares(f).unwrap_or(default.alert_shares),
+        webhook: webhook(f),
+    }
+}
+
+fn alert_shares(f: &Fields<'_>) -> Option<Vec<u16>> {
+    let items = f.elements("alert_shares", budgets::alerts::SHARES_MAX)?;
+    Some(items.iter().filter_map(|item| item.whole(1..=1000)).collect())
+}
+
+fn webhook(f: &Fields<'_>) -> Option<budgets::settings::Webhook> {
+    const EXPECTED: &str = "a URL such as https://hooks.example/budgets, without user and password";
+    let url = f.get("webhook_url").and_then(|item| item.parsed(EXPECTED, webhook_url));
+    let secret = password(f, "webhook_secret");
+    if f.has("webhook_url") != f.has("webhook_secret") {
+        f.fault("webhook_url and webhook_secret go together: deliveries are signed");
+    }
+    Some(budgets::settings::Webhook { url: url?, secret: secret? })
+}
+
+fn webhook_url(text: &str) -> Option<String> {
+    let uri: http::Uri = text.parse().ok()?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (known && plain).then(|| text.to_owned())
 }
 
 fn store(f: &Fields<'_>) -> store::settings::Settings {
@@ -326,6 +374,11 @@ mod tests {
             ("attribution: {headers: {X-A: Ä}}", "a tag's name"),
             ("attribution: {headers: {'X A': a}}", "name of a header"),
             ("auth: {cache_age_max_seconds: 31}", "from 1 to 30"),
+            ("budgets: {time_zone: Mars/Olympus}", "a time zone of the system's database"),
+            ("budgets: {alert_shares: [0]}", "from 1 to 1000"),
+            ("budgets: {webhook_url: 'https://h/x'}", "go together"),
+            ("budgets: {webhook_url: 'https://u:p@h/x', webhook_secret: env:SET}", "without user and password"),
+            ("budgets: {webhook_url: 'https://h/x', webhook_secret: hunter2}", "the secret itself"),
             ("usage: {hot_tags: [a, a]}", "usage.hot_tags[1]: stands here twice"),
             ("usage: {hot_tags: [a, b, c, d, e, f, g, h, i]}", "at most 8"),
             ("usage: {database: 'a b'}", "a database's name"),

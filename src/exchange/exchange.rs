@@ -2,7 +2,7 @@
 //! a panic and a shutdown included, so permits return and exactly one usage event is made.
 
 use super::{
-    admit::{Admission, Asked, Routed},
+    admit::{Admission, Asked, Holds, Routed},
     arrive::Arrival,
     choose::Attempts,
     refusal::{Kind, Refusal},
@@ -116,18 +116,21 @@ impl Exchange {
 
     fn settle(&mut self, release: Option<Release>) {
         let Some(settlement) = self.settlement.take() else { return };
-        let end = clock::instant();
+        let (end, holds) = (clock::instant(), self.take_holds());
+        let settle =
+            move |exchange: &Self, reading: &Reading| settlement.settle(exchange, reading, end, (holds, release));
         match self.answer.as_mut().map(Answer::finish) {
-            None => settlement.settle(self, &Reading::default(), end, release),
-            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end, release),
+            None => settle(self, &Reading::default()),
+            Some(Finished::Read(reading)) => settle(self, &reading),
             Some(Finished::Later(later)) => {
                 let remains = self.remains();
-                later.then(move |reading| settlement.settle(&remains, &reading, end, release));
+                later.then(move |reading| settle(&remains, &reading));
             }
         }
     }
 
-    /// What its records need, for when they are made later; the permit stays, and so returns at once.
+    /// What its records need, for when they are made later; the permit stays, and so returns at once; what is
+    /// set aside is settled with what was used.
     fn remains(&mut self) -> Self {
         Self {
             arrival: self.arrival,
@@ -146,6 +149,11 @@ impl Exchange {
             has_intent: self.has_intent,
             settlement: None,
         }
+    }
+
+    /// What is set aside for it, so that it can be settled.
+    fn take_holds(&mut self) -> Holds {
+        self.admission.as_mut().map(|admission| std::mem::take(&mut admission.holds)).unwrap_or_default()
     }
 
     /// Notes that we answered ourselves.

@@ -1,6 +1,10 @@
-//! The last line of every exchange: reading → charge → one usage event → queue, and one access log line. Never waits.
+//! The last line of every exchange: reading → charge → what was set aside is settled → one usage event → queue, and one access
+//! log line. Never waits.
 
-use super::exchange::{Ending, Exchange, Surface};
+use super::{
+    admit::Holds,
+    exchange::{Ending, Exchange, Surface},
+};
 use crate::{
     auth::key::{Environment, contains_gateway_key},
     base::clock::{self, Instant},
@@ -9,11 +13,11 @@ use crate::{
         book::PriceBook,
         charge::{Charge, charge},
     },
+    providers::provider::EndpointKind,
     telemetry::{
         logs::{AccessLine, AccessLog},
         metrics::METRICS,
     },
-    providers::provider::EndpointKind,
     usage::{
         event::UsageEvent,
         queue::EventQueue,
@@ -21,16 +25,19 @@ use crate::{
     },
 };
 use arc_swap::ArcSwap;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// Model names longer than this are cut in records.
 const MODEL_CHARS_MAX: usize = 256;
 /// Of a request's body, for what is expected before its answer.
 const BYTES_PER_TOKEN: u64 = 4;
 
+/// What is open until an exchange is settled: money and tokens that are set aside, and who waits for its record.
+pub(super) type Open = (Holds, Option<Release>);
+
 /// What the end of an exchange needs.
 pub struct Settlement {
-    pub prices: ArcSwap<PriceBook>,
+    pub prices: Arc<ArcSwap<PriceBook>>,
     pub queue: EventQueue,
     /// What goes out waits until it is on record.
     pub durable: bool,
@@ -46,11 +53,12 @@ impl Settlement {
 
     /// Makes the usage event and hands it on. Only then does the exchange count as ended: a process that drains closes
     /// the queue when none is open.
-    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant, release: Option<Release>) {
+    pub fn settle(&self, exchange: &Exchange, reading: &Reading, end: Instant, (holds, release): Open) {
         let event = event_of(exchange, reading, charge_of(exchange, reading, &self.prices.load()), end);
         if event.charge.price_version.is_empty() && reading.source != UsageSource::None {
             METRICS.unpriced_total.inc();
         }
+        holds.settle(event.charge.cost, &event.tokens, end);
         let class = status_class(event.status);
         METRICS.exchanges_total.with_label_values(&[provider_label(exchange), class]).inc();
         if let Some(log) = &self.access_log {

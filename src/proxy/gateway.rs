@@ -338,11 +338,13 @@ impl Gateway {
         let identified = identified?;
         passage.exchange.caller = Some(Arc::clone(&identified.key));
         self.gate.check_head(routed, &identified.key, &session.req_header().headers)?;
-        let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings).await?;
+        let bounds = self.gate.reads_bounds(routed, &identified.key);
+        let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings, bounds).await?;
         passage.exchange.bytes_in = bytes_in;
         let asked = passage.exchange.asked.insert(asked(routed, ask));
         let mode = identified.key.usage_mode;
-        passage.exchange.admission = Some(self.gate.admit(routed, identified, asked)?);
+        let at = passage.exchange.arrival.time;
+        passage.exchange.admission = Some(self.gate.admit(routed, identified, asked, at)?);
         if mode == UsageMode::Inject {
             passage.asked_usage = AskedUsage::ask(routed, &session.req_header().headers, &mut passage.carried);
         }

@@ -49,7 +49,10 @@ pub(super) fn hold_end(session: &Session, hold: Hold) {
 
 #[cold]
 fn tell() {
-    tracing::error!(seconds = HOLD_MAX.as_secs(), "the usage spool does not reach the disk: answers go out without their record");
+    tracing::error!(
+        seconds = HOLD_MAX.as_secs(),
+        "the usage spool does not reach the disk: answers go out without their record"
+    );
 }
 
 /// What a connection waits for before it takes more bytes.

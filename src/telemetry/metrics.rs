@@ -47,7 +47,15 @@ metrics! {
     counter keys_stale_total = "gateway_keys_stale_total", "Requests that went on with an aged key while the control store was down.";
 
     // limits
+    gauge permits = "gateway_permits", "Places among requests in flight that are taken, of keys and of organizations with limits.";
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
+
+    // budgets
+    gauge budget_holds = "gateway_budget_holds", "Exchanges for which money is set aside in a budget.";
+    counter budget_refused_total = "gateway_budget_refused_total", "Requests refused because a budget has no room for them.";
+    counter budget_store_failures_total = "gateway_budget_store_failures_total", "Rounds in which what was spent could not be stored, or read, in the control store.";
+    counter budget_alerts_total = "gateway_budget_alerts_total", "Alerts noted: a budget has come to a share of its limit.";
+    counters budget_alerts_sent_total ["outcome"] = "gateway_budget_alerts_sent_total", "Alerts sent to the webhook: delivered, failed and tried again, or given up.";
 
     // metering and pricing
     counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers that were not metered to their end: their content coding could not be undone, or they came faster than they could be read.";

@@ -14,6 +14,7 @@ mod selection;
 pub mod settings;
 pub mod shipper;
 pub mod source;
+pub mod spent;
 pub mod spool;
 pub mod stats;
 mod store_error;

@@ -276,12 +276,7 @@ impl Sink for ClickHouse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{
-        event::sample,
-        queue::EventQueue,
-        settings,
-        spool,
-    };
+    use crate::usage::{event::sample, queue::EventQueue, settings, spool};
     use parking_lot::Mutex;
     use std::{collections::VecDeque, sync::Arc};
 

@@ -21,13 +21,16 @@ async fn what_is_missing_in_the_store_or_there_twice_is_noticed() {
     });
     assert_eq!((status, &account), (Some(0), &expected));
     let client = connector::embedded(&engine::socket(&gateway.usage_folder())).with_database("sociaro");
-    for (sql, stored) in [
-        ("INSERT INTO usage_events SELECT * FROM usage_events LIMIT 1", 41),
-        ("TRUNCATE TABLE usage_events", 0),
-    ] {
+    for (sql, stored) in
+        [("INSERT INTO usage_events SELECT * FROM usage_events LIMIT 1", 41), ("TRUNCATE TABLE usage_events", 0)]
+    {
         client.query_raw(sql).with_setting("insert_deduplicate", "0").execute().await.unwrap();
         let (account, status) = verify(&gateway);
-        assert_eq!((status, count(&account, "stored"), &account["balanced"]), (Some(1), stored, &json!(false)), "{sql}");
+        assert_eq!(
+            (status, count(&account, "stored"), &account["balanced"]),
+            (Some(1), stored, &json!(false)),
+            "{sql}"
+        );
     }
 }
 

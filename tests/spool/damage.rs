@@ -28,7 +28,11 @@ struct Damage {
 const CALLS: usize = 120;
 
 const DAMAGES: [Damage; 6] = [
-    Damage { what: "a torn tail", of: |bytes| bytes.extend_from_slice(b"\xF7SG\x01\xff\x00\x00\x00torn"), cost: Cost::None },
+    Damage {
+        what: "a torn tail",
+        of: |bytes| bytes.extend_from_slice(b"\xF7SG\x01\xff\x00\x00\x00torn"),
+        cost: Cost::None,
+    },
     Damage { what: "a tail of zeros", of: |bytes| bytes.resize(bytes.len() + 5000, 0), cost: Cost::None },
     Damage { what: "no header", of: |bytes| bytes[..64].fill(0), cost: Cost::None },
     Damage { what: "one bit", of: |bytes| flip(bytes, 1), cost: Cost::AtMost(1) },

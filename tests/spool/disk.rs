@@ -91,7 +91,11 @@ async fn a_full_disk_costs_no_call_and_what_neither_it_nor_memory_takes_is_count
     let stored = wait_until("all that was saved is stored", all).await;
     assert!(stored >= 1000, "{stored} of {calls}");
     let (account, status) = verify(gateway);
-    assert_eq!((status, count(&account, "lost"), count(&account, "stored")), (Some(0), calls - stored, stored), "{account}");
+    assert_eq!(
+        (status, count(&account, "lost"), count(&account, "stored")),
+        (Some(0), calls - stored, stored),
+        "{account}"
+    );
     // there is room again
     let before = gateway.metrics().total("gateway_usage_events_spooled_total");
     let again = async || {

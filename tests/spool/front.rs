@@ -73,7 +73,8 @@ impl Stage {
     /// Starts all three.
     pub(crate) fn start(options: Options) -> Self {
         let shared = Arc::<Shared>::default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a live socket");
         let address: SocketAddr = listener.local_addr().expect("a live socket");

@@ -65,7 +65,8 @@ async fn a_table_that_is_not_as_it_should_be_holds_events_up_and_loses_none() {
     };
     rename("method", "verb").await;
     answered.extend(Load::of(gateway, &key, "during", (CALLERS, 25)).end().await);
-    let failures = |metrics: &crate::support::gateway::Metrics| metrics.total("gateway_usage_ship_failures_total") >= 2.0;
+    let failures =
+        |metrics: &crate::support::gateway::Metrics| metrics.total("gateway_usage_ship_failures_total") >= 2.0;
     gateway.wait_for_metrics("inserts fail", failures).await;
     rename("verb", "method").await;
     let rows = settled(gateway).await;
@@ -80,7 +81,8 @@ async fn a_batch_that_the_store_refuses_goes_into_quarantine_and_comes_out_again
     let refused = Trouble::Answer(400, "Code: 117. DB::Exception: Cannot parse 'secret'");
     stage.trouble([refused; 3]);
     let mut answered = Load::of(gateway, &key, "poison", (1, 20)).end().await;
-    let quarantined = |metrics: &crate::support::gateway::Metrics| metrics.total("gateway_usage_events_quarantined_total") > 0.0;
+    let quarantined =
+        |metrics: &crate::support::gateway::Metrics| metrics.total("gateway_usage_events_quarantined_total") > 0.0;
     gateway.wait_for_metrics("a batch is in quarantine", quarantined).await;
     answered.extend(Load::of(gateway, &key, "after", (1, 20)).end().await);
     let rows = settled(gateway).await;

@@ -91,7 +91,10 @@ async fn each_call_that_reached_the_provider_is_recorded_once_or_counted_as_lost
     let cut_off = rows.error_types().get("gateway_crash").copied().unwrap_or_default();
     assert!(cut_off > 0, "no exchange was under way at any kill: {:?}", rows.error_types());
     for row in rows.with("/error_type", "gateway_crash").iter() {
-        assert_eq!((&row["usage_source"], &row["status"], &row["attempts"]), (&json!("estimated"), &json!(0), &json!(0)));
+        assert_eq!(
+            (&row["usage_source"], &row["status"], &row["attempts"]),
+            (&json!("estimated"), &json!(0), &json!(0))
+        );
         assert!(row["input_tokens"].as_u64() > Some(10) && row["output_tokens"] == 0, "{row}");
     }
 

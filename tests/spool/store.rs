@@ -14,9 +14,8 @@ use std::{
 /// The folders of processes in a spool.
 pub(crate) fn folders(spool: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(spool).into_iter().flatten().map(|entry| entry.expect("a readable folder").path());
-    let mut folders: Vec<_> = entries
-        .filter(|path| path.file_name().and_then(|name| RequestId::parse(name.to_str()?)).is_some())
-        .collect();
+    let mut folders: Vec<_> =
+        entries.filter(|path| path.file_name().and_then(|name| RequestId::parse(name.to_str()?)).is_some()).collect();
     folders.sort();
     folders
 }

@@ -135,7 +135,11 @@ fn adopt_one(
         }
         if forgotten > 0 {
             METRICS.usage_events_forgotten_total.inc_by(forgotten);
-            tracing::error!(folder = name, forgotten, "usage events are lost: only the memory of a killed process held them");
+            tracing::error!(
+                folder = name,
+                forgotten,
+                "usage events are lost: only the memory of a killed process held them"
+            );
         }
         tally.add_adopted(left.events + orphans);
         let (id, place) = (place.id, Some(Arc::new(place)));

@@ -58,7 +58,12 @@ impl Disk {
             return;
         };
         METRICS.usage_spool_alarm.set(i64::try_from(*level).unwrap_or(i64::MAX));
-        tracing::error!(percent = level, bytes, bytes_max = self.bytes_max, "the usage spool fills: the store takes less than comes");
+        tracing::error!(
+            percent = level,
+            bytes,
+            bytes_max = self.bytes_max,
+            "the usage spool fills: the store takes less than comes"
+        );
     }
 }
 

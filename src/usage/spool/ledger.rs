@@ -130,7 +130,9 @@ impl Ledger {
 
     fn add(&self, time: Timestamp, fact: Fact, count: u64) {
         let Some((minute, words)) = self.minute(time) else { return };
-        if let (true, Some(word)) = (words.first().is_some_and(|name| name.load(Relaxed) == minute), words.get(fact as usize)) {
+        if let (true, Some(word)) =
+            (words.first().is_some_and(|name| name.load(Relaxed) == minute), words.get(fact as usize))
+        {
             word.fetch_add(count, Relaxed);
         }
     }
@@ -192,7 +194,9 @@ impl Read {
             return Ok(None);
         };
         let minute = |words: &[u64]| match words {
-            &[minute, known, ended, written, lost] if minute > 0 => Some(Minute { minute, known, ended, written, lost }),
+            &[minute, known, ended, written, lost] if minute > 0 => {
+                Some(Minute { minute, known, ended, written, lost })
+            }
             _ => None,
         };
         let minutes = rest.chunks_exact(MINUTE_WORDS).filter_map(minute).collect();

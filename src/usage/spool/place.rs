@@ -195,7 +195,8 @@ impl PositionFile {
             file.write_all_at(&slots, 0)?;
         }
         file.read_exact_at(&mut slots, 0)?;
-        let (turn, last) = slots.chunks(SLOT_BYTES).filter_map(read_slot).max_by_key(|(turn, _)| *turn).unwrap_or_default();
+        let (turn, last) =
+            slots.chunks(SLOT_BYTES).filter_map(read_slot).max_by_key(|(turn, _)| *turn).unwrap_or_default();
         Ok(Self { file, last, turn })
     }
 

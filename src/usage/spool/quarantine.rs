@@ -147,7 +147,10 @@ mod tests {
         assert_eq!(bytes(root.path()), size);
         let kept = list(root.path()).unwrap().remove(0).unwrap();
         assert_eq!((&kept.batch.token, kept.batch.count, &*kept.reason), (&batch.token, 2, "ClickHouse error 27"));
-        assert_eq!((&kept.batch.rows, &kept.batch.columns, kept.times.clone()), (&batch.rows, &batch.columns, times.to_vec()));
+        assert_eq!(
+            (&kept.batch.rows, &kept.batch.columns, kept.times.clone()),
+            (&batch.rows, &batch.columns, times.to_vec())
+        );
         let mut bytes = fs::read(&kept.path).unwrap();
         bytes[60] ^= 1;
         fs::write(&kept.path, &bytes).unwrap();

@@ -2,7 +2,7 @@
 //! columns of its rows, so that rows of another version of the program are stored as they were meant. The header may be lost:
 //! what frames need is known from the names of the folder and the file.
 
-use super::frame::{Frames, Found};
+use super::frame::{Found, Frames};
 use crate::{base::ids::RequestId, usage::row};
 use bytes::Bytes;
 use crc32fast::Hasher;
@@ -154,7 +154,6 @@ impl Segment {
         }
         Ok(())
     }
-
 }
 
 /// The name of a segment's file.

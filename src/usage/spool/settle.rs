@@ -93,7 +93,11 @@ impl Desk {
                     place.disk.add(bytes);
                 }
                 self.tally.add_quarantined(count);
-                tracing::error!(batch = batch.token, events = count, "a batch is in quarantine: see `usage quarantine list`");
+                tracing::error!(
+                    batch = batch.token,
+                    events = count,
+                    "a batch is in quarantine: see `usage quarantine list`"
+                );
                 return true;
             }
             Some(Err(error)) => tracing::error!(batch = batch.token, %error, "a batch cannot be put into quarantine"),

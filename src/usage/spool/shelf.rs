@@ -7,10 +7,7 @@ use super::{
 };
 use crate::{
     base::{clock::Timestamp, ids::RequestId},
-    usage::{
-        row,
-        source::Batch,
-    },
+    usage::{row, source::Batch},
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -62,7 +59,8 @@ impl Sealed {
             Found::Damage(from, to) => damaged_bytes += to - from,
         })?;
         let token = format!("{folder}-{}-{}", self.segment.number, self.start);
-        let batch = Batch { token, columns: self.segment.columns.clone(), rows: rows.into(), count: times.len() as u64 };
+        let batch =
+            Batch { token, columns: self.segment.columns.clone(), rows: rows.into(), count: times.len() as u64 };
         Ok(Loaded { batch, times, damaged_bytes })
     }
 }
