@@ -1,11 +1,13 @@
 -- One row for each exchange, and one for each later correction of its cost. Rows are never updated.
 --
--- `{database}` and `{keep_days}` are filled in by usage/schema.rs; a statement ends with a semicolon at the end of a line.
+-- What stands in braces is filled in by usage/schema/template.rs, for one server or for a cluster. There, rows stand in
+-- `usage_events_local` on the shard that the batch was sent to, and `usage_events` reads all shards. A statement ends with a
+-- semicolon at the end of a line; one that begins with `{in_cluster}` is left out elsewhere.
 -- The primary key stops at the hour: with `time` itself in it, ClickHouse would look at that and not at the hour, and read
 -- ten times as much for one day of one organization.
 -- fsync is on: an acknowledged insert survives a power cut. The window of deduplication tokens is far larger than the
 -- number of inserts that can lie between a try and its retry.
-CREATE TABLE IF NOT EXISTS {database}.usage_events
+CREATE TABLE IF NOT EXISTS {database}.usage_events{local}{on_cluster}
 (
     kind                        LowCardinality(String) DEFAULT 'exchange'
                                 COMMENT 'exchange: one per request id; adjustment: a later correction of its cost, with all else the exchange''s own',
@@ -63,10 +65,14 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events
     INDEX ix_request_id request_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_key_id     key_id     TYPE set(256)            GRANULARITY 1
 )
-ENGINE = MergeTree
+ENGINE = {sharded:MergeTree}
 PARTITION BY toYYYYMM(time)
 PRIMARY KEY (organization_id, toStartOfHour(time))
 ORDER BY (organization_id, toStartOfHour(time), provider, model, time)
 TTL toDateTime(time) + toIntervalDay({keep_days})
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS {window}, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
 COMMENT 'One row per exchange and per later correction of its cost.';
+
+{in_cluster} CREATE TABLE IF NOT EXISTS {database}.usage_events{on_cluster} AS {database}.usage_events_local
+ENGINE = Distributed({cluster}, '{database}', 'usage_events_local')
+COMMENT 'All shards; to be read. Batches are written to usage_events_local of one shard.';

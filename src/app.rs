@@ -148,6 +148,7 @@ impl Parts {
         let (queue, reader) = queue(&settings.usage);
         let source = MemorySource::new(reader, &settings.usage);
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
+        tasks.spawn(usage::prices::keep(usage_store.client(), settings.usage.clone(), Arc::clone(&settings.prices)));
         let shipper = Shipper::start(tasks, source, sink);
         Ok(Self { store, keyring, usage_store, shipper, queue })
     }
@@ -171,6 +172,7 @@ impl Parts {
             keyring: Arc::clone(&self.keyring),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
+            turns: usage::turns::Turns::new(&settings.usage),
         });
         let drains = Places::new(settings.exchange.drains_max);
         Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
@@ -379,6 +381,7 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
     with_store(settings, async |_| anyhow::Ok(()))?;
     with_usage_store(settings, async |client| {
         let done = usage::schema::migrate(client, &settings.usage).await?;
+        usage::prices::publish(client, &settings.usage, &settings.prices).await?;
         Ok((done.from, done.to))
     })
 }

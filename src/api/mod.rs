@@ -22,6 +22,7 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
+    pub turns: usage::turns::Turns,
 }
 
 /// Gives the usage store's client, or what callers are told while there is none.

@@ -58,10 +58,10 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("service_tier", "LowCardinality(String)"),
 ];
 
-/// The statement that a batch is inserted with; `head` and rows follow it.
-pub fn insert_statement() -> String {
+/// The statement that a batch is inserted with into a table of that name; `head` and rows follow it.
+pub fn insert_statement(table: &str) -> String {
     let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-    format!("INSERT INTO {TABLE} ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "))
+    format!("INSERT INTO {table} ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "))
 }
 
 /// What stands before the rows of a batch: the names and types that they were written for. The store compares them with its

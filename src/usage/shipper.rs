@@ -5,6 +5,7 @@
 use super::{
     row, schema,
     settings::Settings,
+    shards::Shards,
     source::{Batch, Outcome, Source},
     store_error::{Blame, blame, describe},
 };
@@ -193,19 +194,19 @@ pub(super) fn inserting(client: &Client, settings: &Settings) -> Client {
 /// ClickHouse, embedded or a server.
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
-    client: Client,
+    shards: Shards,
     settings: Settings,
 }
 
 impl ClickHouse {
     /// The store behind a client that has its address and login.
     pub fn new(client: &Client, settings: &Settings) -> Self {
-        let client = inserting(client, settings);
-        Self { client, settings: settings.clone() }
+        Self { shards: Shards::new(client, settings), settings: settings.clone() }
     }
 
     async fn insert(&self, token: &str, rows: &Bytes) -> Result<(), Error> {
-        let insert = self.client.insert_formatted_with(row::insert_statement());
+        let (client, table) = self.shards.place(token);
+        let insert = client.insert_formatted_with(row::insert_statement(table));
         let mut insert = insert.with_setting("insert_deduplication_token", token);
         insert.send(Bytes::from(row::head())).await?;
         insert.send(rows.clone()).await?;
@@ -215,8 +216,8 @@ impl ClickHouse {
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
-        self.client.clear_cached_metadata().await;
-        match schema::migrate(&self.client, &self.settings).await {
+        self.shards.client.clear_cached_metadata().await;
+        match schema::migrate(&self.shards.client, &self.settings).await {
             Ok(done) if done.from != done.to => {
                 tracing::info!(from = done.from, to = done.to, "the usage store's schema was brought up to date");
                 Ok(())
