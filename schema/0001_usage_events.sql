@@ -10,7 +10,7 @@
 CREATE TABLE IF NOT EXISTS {database}.usage_events{local}{on_cluster}
 (
     kind                        LowCardinality(String) DEFAULT 'exchange'
-                                COMMENT 'exchange: one per request id; adjustment: a later correction of its cost, with all else the exchange''s own',
+                                COMMENT 'exchange: one per request id; adjustment: a later correction of its cost, with the exchange''s own time and dimensions, and no counts',
     reason                      LowCardinality(String)
                                 COMMENT 'why an adjustment was made; empty for an exchange',
     request_id                  FixedString(26) COMMENT 'ULID, the X-Gateway-Request-Id of the answer' CODEC(ZSTD(1)),
@@ -50,10 +50,13 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events{local}{on_cluster}
     unit_requests               UInt64 COMMENT 'requests, where they are what is priced' CODEC(T64, ZSTD(1)),
     usage_source                LowCardinality(String) COMMENT 'provider, estimated or none',
     cost_nanousd                Int64 COMMENT 'cost in 1e-9 USD; an adjustment''s signed difference' CODEC(T64, ZSTD(1)),
-    cost_breakdown_nanousd      Map(LowCardinality(String), Int64) COMMENT 'the cost by class of tokens and units' CODEC(ZSTD(1)),
+    cost_breakdown_nanousd      Map(LowCardinality(String), Int64) COMMENT 'the cost by class of tokens and units; an adjustment''s signed differences' CODEC(ZSTD(1)),
     price_version               LowCardinality(String) COMMENT 'price row that was applied; empty when the model has none',
+    correction_id               String DEFAULT '' COMMENT 'batch that an adjustment came in; empty for an exchange' CODEC(ZSTD(1)),
+    priced_later                Bool DEFAULT false COMMENT 'an adjustment that priced an exchange which had no price',
     provider_request_id         String COMMENT 'the provider''s own id of the request' CODEC(ZSTD(1)),
     tags                        Map(LowCardinality(String), String) COMMENT 'attribution, names in lower case, sorted' CODEC(ZSTD(1)),
+    service_tier                LowCardinality(String) COMMENT 'service tier that the answer reported, such as flex; it chooses among the prices',
 
     model                       LowCardinality(String) MATERIALIZED if(model_served = '', model_requested, model_served)
                                 COMMENT 'model_served, or model_requested when it is empty',
