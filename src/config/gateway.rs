@@ -246,7 +246,9 @@ fn cluster(f: &Fields<'_>) -> Option<Cluster> {
     let urls = f.elements("shards", SHARDS_MAX).unwrap_or_default();
     let shards: Vec<String> = urls.iter().filter_map(|item| item.parsed(URL, clickhouse_url)).collect();
     if f.has("cluster") != !urls.is_empty() {
-        f.fault("cluster and shards go together: each batch is written to one shard, which must not change between tries");
+        f.fault(
+            "cluster and shards go together: each batch is written to one shard, which must not change between tries",
+        );
     }
     Some(Cluster { name: name?, shards })
 }

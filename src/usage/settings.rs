@@ -83,7 +83,12 @@ pub struct Settings {
 #[cfg(test)]
 pub(super) fn sample() -> Settings {
     Settings {
-        store: Store::ClickHouse(Server { url: "http://127.0.0.1:1".into(), user: "default".into(), password: None, cluster: None }),
+        store: Store::ClickHouse(Server {
+            url: "http://127.0.0.1:1".into(),
+            user: "default".into(),
+            password: None,
+            cluster: None,
+        }),
         database: "gateway".into(),
         queue_events_max: 1000,
         flush_interval: Duration::from_secs(2),

@@ -126,9 +126,13 @@ mod tests {
     fn a_tag_counts_from_its_last_return_on() {
         let changes = [(40, vec!["a", "b"]), (30, vec!["a"]), (20, vec!["b"]), (10, vec!["a"])]
             .map(|(at, tags)| Change { at, tags: tags.into_iter().map(str::to_owned).collect() });
-        for (tags, expected) in
-            [(vec!["a"], Some(30)), (vec!["b"], Some(40)), (vec!["a", "b"], Some(40)), (vec!["c"], None), (vec![], Some(10))]
-        {
+        for (tags, expected) in [
+            (vec!["a"], Some(30)),
+            (vec!["b"], Some(40)),
+            (vec!["a", "b"], Some(40)),
+            (vec!["c"], None),
+            (vec![], Some(10)),
+        ] {
             assert_eq!(since(&changes, &tags).map(Timestamp::millis), expected, "{tags:?}");
         }
     }

@@ -130,8 +130,10 @@ impl<'a> Plan<'a> {
     /// Rows that are there already expire by the new rule when their parts merge.
     async fn set_retention(&self, client: &Client) -> Result<(), MigrateError> {
         for (table, column) in EXPIRING {
-            let (wanted, name) =
-                (self.fill(&format!("{column} + toIntervalDay({{keep_days}})")), self.fill(&format!("{table}{{local}}")));
+            let (wanted, name) = (
+                self.fill(&format!("{column} + toIntervalDay({{keep_days}})")),
+                self.fill(&format!("{table}{{local}}")),
+            );
             let sql =
                 "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}";
             let query = client.query_raw(sql).param("database", self.template.database).param("table", name);

@@ -36,10 +36,9 @@ impl Template<'_> {
         let name = self.cluster.map_or_else(String::new, |name| format!("'{name}'"));
         let (local, window) = match self.cluster {
             None => ("", "non_replicated_deduplication_window = 10000"),
-            Some(_) => (
-                "_local",
-                "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800",
-            ),
+            Some(_) => {
+                ("_local", "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800")
+            }
         };
         let filled = [
             ("{database}", self.database),
@@ -74,8 +73,7 @@ impl Template<'_> {
         }
         arguments.extend(argument.map(str::to_owned));
         let replicated = if self.cluster.is_some() { "Replicated" } else { "" };
-        let arguments =
-            if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+        let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
         format!("{before}{replicated}{engine}{arguments}{after}")
     }
 

@@ -38,7 +38,12 @@ fn before(interval: Interval, start_of_one: Timestamp) -> Timestamp {
 }
 
 /// The buckets of a span, the first or the last so many, in the order of time.
-pub(super) fn of_span(interval: Interval, span: (Timestamp, Timestamp), at_most: usize, from_end: bool) -> Vec<Timestamp> {
+pub(super) fn of_span(
+    interval: Interval,
+    span: (Timestamp, Timestamp),
+    at_most: usize,
+    from_end: bool,
+) -> Vec<Timestamp> {
     let (first, last) = (start(interval, span.0), start(interval, span.1.plus_millis(-1)));
     let inside = |at: &Timestamp| first <= *at && *at <= last;
     if from_end {
@@ -52,7 +57,8 @@ pub(super) fn of_span(interval: Interval, span: (Timestamp, Timestamp), at_most:
 
 /// 1 for the first; days before year 1 and after 9999 do not come here.
 fn day_of_month(at: Timestamp) -> i64 {
-    let day = jiff::Timestamp::from_millisecond(at.millis()).map(|at| at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().day());
+    let day = jiff::Timestamp::from_millisecond(at.millis())
+        .map(|at| at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().day());
     day.map_or(1, i64::from)
 }
 
@@ -73,19 +79,44 @@ mod tests {
     #[test]
     fn buckets_begin_where_calendars_say() {
         for (interval, since, until, expected) in [
-            (Interval::Minute, "2026-11-25T03:54:55Z", "2026-11-25T03:56:00Z", vec!["2026-11-25T03:54:00Z", "2026-11-25T03:55:00Z"]),
-            (Interval::Hour, "2026-11-25T03:54:55Z", "2026-11-25T04:00:01Z", vec!["2026-11-25T03:00:00Z", "2026-11-25T04:00:00Z"]),
-            (Interval::Day, "2026-02-28T23:00:00Z", "2026-03-01T01:00:00Z", vec!["2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"]),
-            (Interval::Week, "2026-11-22T23:00:00Z", "2026-11-23T01:00:00Z", vec!["2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"]),
-            (Interval::Month, "2024-01-31T00:00:00Z", "2024-03-01T00:00:00Z", vec!["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"]),
+            (
+                Interval::Minute,
+                "2026-11-25T03:54:55Z",
+                "2026-11-25T03:56:00Z",
+                vec!["2026-11-25T03:54:00Z", "2026-11-25T03:55:00Z"],
+            ),
+            (
+                Interval::Hour,
+                "2026-11-25T03:54:55Z",
+                "2026-11-25T04:00:01Z",
+                vec!["2026-11-25T03:00:00Z", "2026-11-25T04:00:00Z"],
+            ),
+            (
+                Interval::Day,
+                "2026-02-28T23:00:00Z",
+                "2026-03-01T01:00:00Z",
+                vec!["2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"],
+            ),
+            (
+                Interval::Week,
+                "2026-11-22T23:00:00Z",
+                "2026-11-23T01:00:00Z",
+                vec!["2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"],
+            ),
+            (
+                Interval::Month,
+                "2024-01-31T00:00:00Z",
+                "2024-03-01T00:00:00Z",
+                vec!["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"],
+            ),
         ] {
             assert_eq!(shown(interval, since, until, 100, false), expected, "{interval:?}");
             assert_eq!(shown(interval, since, until, 100, true), expected, "{interval:?}");
         }
-        assert_eq!(shown(Interval::Month, "2024-01-31T00:00:00Z", "2025-01-01T00:00:00Z", 2, true), [
-            "2024-11-01T00:00:00Z",
-            "2024-12-01T00:00:00Z"
-        ]);
+        assert_eq!(
+            shown(Interval::Month, "2024-01-31T00:00:00Z", "2025-01-01T00:00:00Z", 2, true),
+            ["2024-11-01T00:00:00Z", "2024-12-01T00:00:00Z"]
+        );
     }
 
     proptest! {

@@ -1,6 +1,10 @@
 //! Asks the store, and reads what it answers.
 
-use super::{super::{ask::AskError, schema::hot_since}, Figures, Percentiles, Row, StatsAnswer, StatsQuery, statement::statement};
+use super::{
+    super::{ask::AskError, schema::hot_since},
+    Figures, Percentiles, Row, StatsAnswer, StatsQuery,
+    statement::statement,
+};
 use crate::base::{clock::Timestamp, ids::OrganizationId, money::Money};
 use clickhouse::Client;
 

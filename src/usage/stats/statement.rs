@@ -43,10 +43,8 @@ pub(super) fn statement(
         named = named.concat(),
         bucket = if query.interval.is_some() { "bucket_start" } else { "toInt64(0)" },
         figures = figures(|sum| format!("f_{sum}"), |state| format!("finalizeAggregation(f_{state})")),
-        totals = figures(
-            |sum| format!("sum(f_{sum}) OVER ()"),
-            |state| format!("{PERCENTILES_MERGE}(f_{state}) OVER ()")
-        ),
+        totals =
+            figures(|sum| format!("sum(f_{sum}) OVER ()"), |state| format!("{PERCENTILES_MERGE}(f_{state}) OVER ()")),
     );
     let rows = match query.interval {
         Some(interval) if query.is_series() => filled(query, interval, &keys, &rows),
@@ -103,9 +101,14 @@ fn groups(
     let prefix = if parts.len() == 1 { "f" } else { "p" };
     for part in parts {
         let figures = figures_of(part.table, prefix);
-        selects.push(format!("{}, {figures}{}{by}", columns(statement, query, part), from(statement, query, organization_id, part)?));
+        selects.push(format!(
+            "{}, {figures}{}{by}",
+            columns(statement, query, part),
+            from(statement, query, organization_id, part)?
+        ));
     }
-    let selects: Vec<String> = selects.into_iter().map(|select| format!("SELECT {}", select.trim_start_matches(", "))).collect();
+    let selects: Vec<String> =
+        selects.into_iter().map(|select| format!("SELECT {}", select.trim_start_matches(", "))).collect();
     if let [select] = selects.as_slice() {
         return Ok(select.clone());
     }
@@ -258,7 +261,8 @@ mod tests {
 
     #[test]
     fn the_organization_binds_every_table_that_is_read() {
-        for pairs in [&[("group_by", "model"), ("provider", "openai")][..], &[("since", "9d")], &[("group_by", "team")]] {
+        for pairs in [&[("group_by", "model"), ("provider", "openai")][..], &[("since", "9d")], &[("group_by", "team")]]
+        {
             let statement = asked(pairs);
             let tables = statement.sql.matches(" FROM usage_").count();
             let bound = statement.sql.matches(" WHERE organization_id = {organization:String} AND ").count();
@@ -286,7 +290,9 @@ mod tests {
             statement.sql
         );
         assert_eq!(statement.texts.iter().filter(|(_, value)| value == "team").count(), 2);
-        for pairs in [&[("group_by", "team,feature"), ("team", "a*")][..], &[("feature", "a"), ("since", "9d"), ("model", "b")]] {
+        for pairs in
+            [&[("group_by", "team,feature"), ("team", "a*")][..], &[("feature", "a"), ("since", "9d"), ("model", "b")]]
+        {
             let mut names: Vec<String> = asked(pairs).texts.into_iter().map(|(name, _)| name).collect();
             let all = names.len();
             names.sort();
