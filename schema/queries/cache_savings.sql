@@ -23,4 +23,5 @@ FROM usage_requests
 INNER JOIN prices ON prices.price_version = splitByChar('#', usage_requests.price_version)[1]
 WHERE time >= {since:Date} AND time < {until:Date} AND kind = 'exchange'
 GROUP BY provider, model
+HAVING cached > 0
 ORDER BY saved_usd DESC, model

@@ -32,7 +32,7 @@ for (const compression of [false, true]) {
   seen[`rows_${compression}`] = rows.map((row) => [row.model, Number(row.requests), row.cost])
   const counted = await tool.query({
     query: 'SELECT count() AS n FROM usage_requests WHERE model = {model:String}',
-    query_params: { model: rows[0].model },
+    query_params: { model: rows.at(-1).model },
     format: 'JSON',
   })
   seen.with_parameter = Number((await counted.json()).data[0].n)

@@ -31,7 +31,7 @@ def main() -> int:
         seen["ping"] = tool.ping()
         rows = tool.query(sql).result_rows
         seen[f"rows_{compress}"] = [[model, requests, str(cost)] for model, requests, cost in rows]
-    model = rows[0][0]
+    model = rows[-1][0]
     found = tool.query("SELECT count() FROM usage_requests WHERE model = {model:String}", parameters={"model": model})
     seen["with_parameter"] = found.result_rows[0][0]
     with tool.query_row_block_stream("SELECT number FROM numbers(100000)") as stream:
