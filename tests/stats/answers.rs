@@ -22,7 +22,13 @@ async fn october(ground: &Ground, organization: &str) {
             row("03 00:10:00.000", "c", 0, json!({"price_version": ""})),
             row("03 00:20:00.000", "a", 5, json!({"environment": "test"})),
             // a correction: cost and nothing else
-            row("01 10:00:00.000", "a", -400_000_000, json!({"kind": "adjustment", "reason": "reprice", "input_tokens": 7})),
+            row(
+                "01 10:00:00.000",
+                "a",
+                -400_000_000,
+                json!({"kind": "adjustment", "reason": "reprice", "input_tokens": 7,
+                "tags": {"feature": "chat", "team": "red"}}),
+            ),
             row("01 10:00:00.000", "a", 999, json!({"organization_id": "somebody else"})),
         ])
         .await;
@@ -70,8 +76,16 @@ async fn a_series_has_every_bucket_a_ranking_only_those_with_requests_and_totals
             "model",
             vec![(days[0], "c 0 0"), (days[1], "c 0 0"), (days[2], "c 1 0"), (days[0], "b 1 0.02")],
         ),
-        ("group_by=team&order_by=team", "team", vec![("-", " 3 0.32"), ("-", "blue 1 0.000000001"), ("-", "red 1 0.6")]),
-        ("group_by=model&order_by=cost_usd", "model", vec![("-", "a 3 0.900000001"), ("-", "b 1 0.02"), ("-", "c 1 0")]),
+        (
+            "group_by=team&order_by=team",
+            "team",
+            vec![("-", " 3 0.32"), ("-", "blue 1 0.000000001"), ("-", "red 1 0.6")],
+        ),
+        (
+            "group_by=model&order_by=cost_usd",
+            "model",
+            vec![("-", "a 3 0.900000001"), ("-", "b 1 0.02"), ("-", "c 1 0")],
+        ),
     ] {
         let stats = ground.stats(&format!("{SPAN}&{query}"), &key).await;
         let expected: Vec<String> = expected.iter().map(|(bucket, rest)| format!("{bucket} {rest}")).collect();
@@ -84,7 +98,8 @@ async fn a_series_has_every_bucket_a_ranking_only_those_with_requests_and_totals
     let empty = ground.stats("since=2026-08-01T00:00:00Z&until=2026-08-01T03:00:00Z&interval=hour", &key).await;
     assert_eq!(shown(&empty, ""), ["08-01T00:00", "08-01T01:00", "08-01T02:00"].map(|at| format!("{at} null 0 0")));
     assert_eq!(empty["rows"][0]["latency_ms"], json!({"p50": null, "p95": null, "p99": null}));
-    let grouped = ground.stats("since=2026-08-01T00:00:00Z&until=2026-08-02T00:00:00Z&interval=hour&group_by=model", &key).await;
+    let grouped =
+        ground.stats("since=2026-08-01T00:00:00Z&until=2026-08-02T00:00:00Z&interval=hour&group_by=model", &key).await;
     assert_eq!(grouped["rows"], json!([]), "no group, no series");
 }
 
@@ -139,7 +154,8 @@ async fn sums_by_day_and_hour_answer_where_they_can() {
 async fn a_tag_that_became_hot_later_is_looked_for_among_the_rows_of_the_time_before() {
     let ground = Ground::start(Options::default());
     let (key, organization) = ground.issue("hot");
-    let row = |time: &str| json!({"time": time, "organization_id": organization, "tags": {"feature": "x", "team": "red"}});
+    let row =
+        |time: &str| json!({"time": time, "organization_id": organization, "tags": {"feature": "x", "team": "red"}});
     ground.insert(&[row("2026-10-01 10:00:00"), row("2026-10-02 10:00:00")]).await;
     // `team` is hot from now on, which no row so far knows
     let path = ground.gateway.config().join("gateway.yaml");

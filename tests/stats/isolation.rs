@@ -1,6 +1,12 @@
 //! Whatever a caller writes into whatever parameter: it sees rows of its own organization alone, and no word of the store's.
 
-use crate::{ground::Ground, support::{gateway::{Key, Options}, http::Answer}};
+use crate::{
+    ground::Ground,
+    support::{
+        gateway::{Key, Options},
+        http::Answer,
+    },
+};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -13,8 +19,17 @@ const ID_THEIRS: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 /// What stands in the other organization's rows and nowhere else.
 const MARKS: [&str; 7] = ["zqprovider", "zqmodel", "zqendpoint", "zqkey", "zqerror", "zqtag", "zqprice"];
 /// What only the store, or our own statements, would say.
-const STORES_WORDS: [&str; 9] =
-    ["Exception", "Code:", "SELECT", "usage_events", "usage_hourly", "organization_id", "ClickHouse", "Syntax", "version 2"];
+const STORES_WORDS: [&str; 9] = [
+    "Exception",
+    "Code:",
+    "SELECT",
+    "usage_events",
+    "usage_hourly",
+    "organization_id",
+    "ClickHouse",
+    "Syntax",
+    "version 2",
+];
 const HOSTILE: [&str; 28] = [
     "' OR 1=1 --",
     "\\' OR 1=1 --",
@@ -46,13 +61,49 @@ const HOSTILE: [&str; 28] = [
     ID_THEIRS,
 ];
 const NAMES: [&str; 25] = [
-    "group_by", "since", "until", "interval", "order_by", "limit", "format", "cursor", "provider", "model", "endpoint", "key",
-    "status", "environment", "error_type", "feature", "team", "organization", "organization_id", "param_organization", "query",
-    "database", "max_rows_to_read", "secret", "x-y.z",
+    "group_by",
+    "since",
+    "until",
+    "interval",
+    "order_by",
+    "limit",
+    "format",
+    "cursor",
+    "provider",
+    "model",
+    "endpoint",
+    "key",
+    "status",
+    "environment",
+    "error_type",
+    "feature",
+    "team",
+    "organization",
+    "organization_id",
+    "param_organization",
+    "query",
+    "database",
+    "max_rows_to_read",
+    "secret",
+    "x-y.z",
 ];
 const PLAIN: [&str; 16] = [
-    "model", "team,feature", "provider,key,status", "error_type,endpoint", "environment", "hour", "minute", "month", "1h", "30d",
-    "2026-10-01T00:00:00Z", "csv", "cost_usd:asc", "bucket", "1000", "openai",
+    "model",
+    "team,feature",
+    "provider,key,status",
+    "error_type,endpoint",
+    "environment",
+    "hour",
+    "minute",
+    "month",
+    "1h",
+    "30d",
+    "2026-10-01T00:00:00Z",
+    "csv",
+    "cost_usd:asc",
+    "bucket",
+    "1000",
+    "openai",
 ];
 
 /// A parameter: a name that means something or not, with a value that fits it or not.
@@ -106,7 +157,8 @@ async fn two_organizations(ground: &Ground) -> (Key, Key, String) {
 fn check(answer: &Answer, asked: &[(String, String)], what: &str) {
     let text = answer.text();
     for word in STORES_WORDS {
-        assert!(!text.contains(word) || asked.iter().any(|(name, _)| name.contains(word) || text_of(asked, word)), "{what}: {word}: {text}");
+        let ours = asked.iter().any(|(name, _)| name.contains(word)) || text_of(asked, word);
+        assert!(ours || !text.contains(word), "{what}: {word}: {text}");
     }
     match answer.status() {
         400 => {
@@ -131,8 +183,10 @@ fn text_of(asked: &[(String, String)], word: &str) -> bool {
 fn check_statistics(answer: &Answer, asked: &[(String, String)], what: &str) {
     check(answer, asked, what);
     if answer.status() != 200 || answer.header("content-type") != Some("application/json") {
+        // a refusal repeats the name of a parameter, and a table those of its columns
         let text = answer.text();
-        assert!(!text.contains("zq"), "{what}: {text}");
+        let named = asked.iter().any(|(name, _)| name.contains("zq")) || text_of(asked, "zq");
+        assert!(named || !text.contains("zq"), "{what}: {text}");
         return;
     }
     let stats = answer.json();
@@ -188,9 +242,10 @@ async fn no_request_id_finds_a_record_of_another_organization() {
     let found = ground.get(&format!("/gw/usage/{id}"), &theirs).await.expect(200).json();
     assert_eq!(found["provider"], "zqprovider");
     let nobody = ground.get("/gw/usage/01ARZ3NDEKTSV4RRFFQ69G5FAZ", &ours).await.expect(404);
-    let hostile = HOSTILE.iter().filter(|text| !text.is_empty()).map(|text| {
-        text.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02X}"))
-    });
+    let hostile = HOSTILE
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| text.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02X}")));
     for path in hostile.chain([id.to_string(), id.as_str().to_lowercase(), format!("{id}%27"), "%FF".to_owned()]) {
         let answer = ground.get(&format!("/gw/usage/{path}"), &ours).await;
         assert!([400, 404].contains(&answer.status()), "{path}: {} {}", answer.status(), answer.text());

@@ -4,7 +4,8 @@ use crate::{ground::Ground, support::gateway::Options};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
-const PRICES: &str = "version: v7\nprices:\n  - {provider: openai, model: a, per_million: {input: 2, cached_input: 0.5, output: 10}}\n";
+const PRICES: &str =
+    "version: v7\nprices:\n  - {provider: openai, model: a, per_million: {input: 2, cached_input: 0.5, output: 10}}\n";
 
 /// What all queries are asked with; each takes what it needs.
 const PARAMETERS: [(&str, &str); 7] = [
@@ -32,19 +33,40 @@ fn rows() -> Vec<Value> {
         with(&row, time, more)
     };
     vec![
-        of_acme("01 10:00", json!({"input_tokens": 1_000_000, "cached_input_tokens": 1_000_000, "output_tokens": 100_000,
-            "cost_nanousd": 3_000_000_000_i64, "ttft_ms": 10})),
-        of_acme("02 10:00", json!({"cached_input_tokens": 1_000_000, "output_tokens": 100_000, "cost_nanousd": 500_000_000,
-            "latency_ms": 300, "ttft_ms": 30, "price_version": "v7/openai/a#flex"})),
-        of_globex("02 11:00", json!({"input_tokens": 10, "output_tokens": 5, "cost_nanousd": 1_000_000_000,
-            "latency_ms": 1000, "usage_source": "estimated", "tags": blue})),
-        of_globex("05 10:00", json!({"status": 503, "error_type": "provider_error", "usage_source": "none", "price_version": ""})),
-        of_globex("05 11:00", json!({"status": 429, "error_type": "rate_limited", "usage_source": "none", "price_version": ""})),
-        of_acme("06 09:00", json!({"key_id": "k3", "model_served": "new", "input_tokens": 7, "output_tokens": 3,
-            "price_version": "", "tags": {}})),
+        of_acme(
+            "01 10:00",
+            json!({"input_tokens": 1_000_000, "cached_input_tokens": 1_000_000, "output_tokens": 100_000,
+            "cost_nanousd": 3_000_000_000_i64, "ttft_ms": 10}),
+        ),
+        of_acme(
+            "02 10:00",
+            json!({"cached_input_tokens": 1_000_000, "output_tokens": 100_000, "cost_nanousd": 500_000_000,
+            "latency_ms": 300, "ttft_ms": 30, "price_version": "v7/openai/a#flex"}),
+        ),
+        of_globex(
+            "02 11:00",
+            json!({"input_tokens": 10, "output_tokens": 5, "cost_nanousd": 1_000_000_000,
+            "latency_ms": 1000, "usage_source": "estimated", "tags": blue}),
+        ),
+        of_globex(
+            "05 10:00",
+            json!({"status": 503, "error_type": "provider_error", "usage_source": "none", "price_version": ""}),
+        ),
+        of_globex(
+            "05 11:00",
+            json!({"status": 429, "error_type": "rate_limited", "usage_source": "none", "price_version": ""}),
+        ),
+        of_acme(
+            "06 09:00",
+            json!({"key_id": "k3", "model_served": "new", "input_tokens": 7, "output_tokens": 3,
+            "price_version": "", "tags": {}}),
+        ),
         of_acme("09 10:00", json!({"input_tokens": 100, "output_tokens": 10, "cost_nanousd": 8_000_000_000_i64})),
-        of_globex("02 11:00", json!({"kind": "adjustment", "reason": "reprice", "recorded_at": "2026-10-20 00:00:00",
-            "cost_nanousd": -250_000_000, "usage_source": "estimated", "tags": blue})),
+        of_globex(
+            "02 11:00",
+            json!({"kind": "adjustment", "reason": "reprice", "recorded_at": "2026-10-20 00:00:00",
+            "cost_nanousd": -250_000_000, "usage_source": "estimated", "tags": blue}),
+        ),
         // what is for trying out counts nowhere where costs are told apart by purpose
         of_acme("31 23:59", json!({"environment": "test", "key_id": "k1", "model_served": "b", "tags": {}})),
     ]
@@ -63,22 +85,36 @@ fn with(row: &Value, time: &str, more: Value) -> Value {
 const EXPECTED: [(&str, &[&str]); 14] = [
     ("adjustments_by_reason", &["2026-10-01 2026-10-20 reprice anthropic 1 -0.25"]),
     ("cache_savings", &["openai a 1000100 2000000 66.7 3"]),
-    ("cost_by_tag_and_month", &[
-        "2026-10-01 acme red 3 11.5",
-        "2026-10-01 globex blue 1 0.75",
-        "2026-10-01 acme  1 0",
-        "2026-10-01 globex  2 0",
-    ]),
+    (
+        "cost_by_tag_and_month",
+        &[
+            "2026-10-01 acme red 3 11.5",
+            "2026-10-01 globex blue 1 0.75",
+            "2026-10-01 acme  1 0",
+            "2026-10-01 globex  2 0",
+        ],
+    ),
     ("cost_per_request", &["chat a 3 66670 11.5 3.833333333", "search b 1 5 0.75 0.75", " b 2 0 0 0", " new 1 3 0 0"]),
     ("cost_spikes", &["2026-10-09 acme a 8 0.071429"]),
     ("error_budget", &["anthropic 2 1 0.5 -400", "openai 4 0 1 100"]),
     ("estimated_share", &["anthropic messages 1 1 0.75 0.75 100", "openai chat.completions 5 0 0 11.5 0"]),
-    ("keys_last_seen", &[
-        "globex k2 gw_live_01234567 2026-10-05 11:00:00.000 3 1",
-        "acme k3 gw_live_01234567 2026-10-06 09:00:00.000 1 0",
-        "acme k1 gw_live_01234567 2026-10-31 23:59:00.000 4 0",
-    ]),
-    ("latency_by_model", &["anthropic b 1 1000 1000 nan nan", "openai a 3 100 300 10 30", "openai b 1 100 100 nan nan", "openai new 1 100 100 nan nan"]),
+    (
+        "keys_last_seen",
+        &[
+            "globex k2 gw_live_01234567 2026-10-05 11:00:00.000 3 1",
+            "acme k3 gw_live_01234567 2026-10-06 09:00:00.000 1 0",
+            "acme k1 gw_live_01234567 2026-10-31 23:59:00.000 4 0",
+        ],
+    ),
+    (
+        "latency_by_model",
+        &[
+            "anthropic b 1 1000 1000 nan nan",
+            "openai a 3 100 300 10 30",
+            "openai b 1 100 100 nan nan",
+            "openai new 1 100 100 nan nan",
+        ],
+    ),
     ("month_forecast", &["acme 11.5 1.142857 22 36.642854", "globex 0.75 0 22 0.75"]),
     ("provider_reconciliation", &["2026-10-02 b 1 1 10 0 0 5 1 -0.25 0.75"]),
     ("refusals", &["globex rate_limited 429 1 2026-10-05"]),
@@ -100,7 +136,10 @@ async fn each_query_of_the_analysts_answers_its_question() {
         assert!(sql.starts_with("-- "), "{name} says what it answers");
         let sql = sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
         let tables = sql.split("FROM ").skip(1).filter_map(|rest| rest.split_whitespace().next());
-        assert!(tables.clone().all(|table| table == "(" || table == "prices" || table.starts_with("usage_")), "{name} reads views");
+        assert!(
+            tables.clone().all(|table| table == "(" || table == "prices" || table.starts_with("usage_")),
+            "{name} reads views"
+        );
         let mut query = ground.client.query_raw(&sql);
         for (parameter, value) in PARAMETERS.iter().filter(|(parameter, _)| sql.contains(&format!("{{{parameter}:"))) {
             let value = if name == "cost_per_request" && *parameter == "tag" { "feature" } else { value };

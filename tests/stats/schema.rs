@@ -1,6 +1,9 @@
 //! The schema as `migrate` makes it and as it prints it; prices and views.
 
-use crate::{ground::{Ground, on_server}, support::gateway::Options};
+use crate::{
+    ground::{Ground, on_server},
+    support::gateway::Options,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -14,7 +17,10 @@ async fn the_printed_schema_makes_the_tables_that_migrate_makes() {
     let database = ground.select("SELECT currentDatabase()").await[0][0].as_str().unwrap().to_owned();
     let script = ground.printed(&["migrate", "--print"]);
     let other = format!("{database}_printed");
-    let renamed = script.replace(&format!("{database}."), &format!("{other}.")).replace(&format!("EXISTS {database}\n"), "").replace(&format!("EXISTS {database};"), &format!("EXISTS {other};"));
+    let renamed = script
+        .replace(&format!("{database}."), &format!("{other}."))
+        .replace(&format!("EXISTS {database}\n"), "")
+        .replace(&format!("EXISTS {database};"), &format!("EXISTS {other};"));
     for statement in statements(&renamed) {
         ground.client.query_raw(statement).execute().await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
@@ -61,16 +67,20 @@ async fn a_clusters_schema_and_the_analysts_rights_are_what_clickhouse_can_read(
     for statement in statements(&script) {
         assert!(statement.contains(" ON CLUSTER `main`") || statement.starts_with("INSERT"), "{statement}");
     }
-    let counts = ["ReplicatedMergeTree('/clickhouse/tables/{shard}/", "ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/",
-        "= Distributed('main', "].map(|text| script.matches(text).count());
+    let counts = [
+        "ReplicatedMergeTree('/clickhouse/tables/{shard}/",
+        "ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/",
+        "= Distributed('main', ",
+    ]
+    .map(|text| script.matches(text).count());
     assert_eq!(counts, [1, 2, 3], "events, hours and days on each shard, and a table that reads each");
-    assert!(!script.replace("Replicated", "").contains("ENGINE = MergeTree"), "{script}");
+    assert!(!script.contains("ENGINE = MergeTree") && !script.contains("ENGINE = AggregatingMergeTree"), "{script}");
     // every view, and nothing but views, is for the analyst
-    let views = ground.select("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'").await;
+    let views =
+        ground.select("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'").await;
     let views: BTreeSet<String> = views.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect();
     let granted = analyst.lines().filter(|line| line.starts_with("GRANT SELECT ON") && line.contains("_analyst"));
-    let granted: BTreeSet<String> =
-        granted.map(|line| line.split(['.', ' ']).nth(4).unwrap().to_owned()).collect();
+    let granted: BTreeSet<String> = granted.map(|line| line.split(['.', ' ']).nth(4).unwrap().to_owned()).collect();
     assert_eq!(granted, views);
     let nameless = ground.command(&["migrate", "--print", "--mode", "cluster"]);
     assert_eq!(nameless.status.code(), Some(2));
@@ -98,11 +108,22 @@ async fn the_prices_behind_each_price_version_stand_beside_the_usage_once() {
         )
         .await;
     let row = |provider: &str, version: &str, tier: &str, above: u32, class: &str, usd: &str, per: u32| {
-        json!([format!("v7/openai/gpt-5@2026-01-01{version}"), provider, "2026-01-01 00:00:00.000",
-            "2026-11-01 00:00:00.000", tier, above, class, usd, per])
+        json!([
+            format!("v7/openai/gpt-5@2026-01-01{version}"),
+            provider,
+            "2026-01-01 00:00:00.000",
+            "2026-11-01 00:00:00.000",
+            tier,
+            above,
+            class,
+            usd,
+            per
+        ])
     };
-    let expected = [("openai", "", ["0.125", "2", "0.01", "0.125", "1", "0.01"]),
-        ("azure", "*1.1", ["0.1375", "2.2", "0.011", "0.1375", "1.1", "0.011"])];
+    let expected = [
+        ("openai", "", ["0.125", "2", "0.01", "0.125", "1", "0.01"]),
+        ("azure", "*1.1", ["0.1375", "2.2", "0.011", "0.1375", "1.1", "0.011"]),
+    ];
     let expected: Vec<Value> = expected
         .iter()
         .flat_map(|(provider, version, usd)| {
@@ -110,7 +131,8 @@ async fn the_prices_behind_each_price_version_stand_beside_the_usage_once() {
             tiers.into_iter().flat_map(move |(tier, above, usd)| {
                 let classes = [("cached_input", 1_000_000), ("input", 1_000_000), ("searches", 1)];
                 let rows = classes.into_iter().zip(usd);
-                rows.map(move |((class, per), usd)| row(provider, version, tier, above, class, usd, per)).collect::<Vec<_>>()
+                rows.map(move |((class, per), usd)| row(provider, version, tier, above, class, usd, per))
+                    .collect::<Vec<_>>()
             })
         })
         .collect();

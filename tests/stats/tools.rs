@@ -3,7 +3,10 @@
 
 use crate::{
     ground::{Ground, on_server},
-    support::{gateway::{Gateway, Options}, wait::wait_until},
+    support::{
+        gateway::{Gateway, Options},
+        wait::wait_until,
+    },
 };
 use serde_json::{Value, json};
 use std::{
@@ -45,7 +48,8 @@ async fn ground() -> Option<(Ground, u16)> {
 
 async fn run(mut command: Command, port: u16) -> Value {
     command.arg(port.to_string()).env("STORE_PASSWORD", PASSWORD);
-    let run = tokio::task::spawn_blocking(move || command.output().expect("the test clients are missing: run `make setup`"));
+    let run =
+        tokio::task::spawn_blocking(move || command.output().expect("the test clients are missing: run `make setup`"));
     let output = run.await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -57,7 +61,11 @@ fn check(seen: &Value, modes: &[&str]) {
     for mode in modes {
         assert_eq!(seen[format!("rows_{mode}")], rows, "{seen}");
     }
-    assert_eq!((&seen["ping"], &seen["with_parameter"], &seen["streamed"]), (&json!(true), &json!(1), &json!(100_000)), "{seen}");
+    assert_eq!(
+        (&seen["ping"], &seen["with_parameter"], &seen["streamed"]),
+        (&json!(true), &json!(1), &json!(100_000)),
+        "{seen}"
+    );
     let says = |name: &str, text: &str| {
         assert!(seen[name].as_str().unwrap().contains(text), "{name}: {seen}");
     };
@@ -116,12 +124,19 @@ async fn what_grafanas_plugin_asks_over_http_is_answered() {
         ("SELECT name FROM system.databases", "sociaro"),
         ("SELECT name FROM system.tables WHERE database = 'sociaro'", "usage_costs_daily"),
         ("DESC TABLE \"sociaro\".\"usage_costs_daily\"", "cost_usd"),
-        ("SELECT toStartOfInterval(day, INTERVAL 1 day) AS time, sum(cost_usd) FROM sociaro.usage_costs_daily WHERE day >= toDate(1790000000) GROUP BY time ORDER BY time", "200"),
+        (
+            "SELECT toStartOfInterval(day, INTERVAL 1 day) AS time, sum(cost_usd) FROM sociaro.usage_costs_daily WHERE day >= toDate(1790000000) GROUP BY time ORDER BY time",
+            "200",
+        ),
         ("DROP TABLE sociaro.usage_daily", "READONLY"),
     ] {
         let answer = ask(PASSWORD, parameters, sql);
         assert!(answer.contains(says), "{sql}: {answer}");
     }
     let refused = ask("wrong", parameters, "SELECT 1");
-    assert!(refused.starts_with("HTTP/1.1 403") && refused.to_ascii_lowercase().contains("x-clickhouse-exception-code: 516"), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 403")
+            && refused.to_ascii_lowercase().contains("x-clickhouse-exception-code: 516"),
+        "{refused}"
+    );
 }

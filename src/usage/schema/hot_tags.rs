@@ -64,7 +64,8 @@ pub(super) fn columns(plan: &Plan<'_>) -> Result<Vec<Column>, MigrateError> {
     let mut columns = Vec::new();
     for tag in plan.hot_tags {
         let Some(name) = hot_column(tag) else { return Err(MigrateError::Tag(tag.clone())) };
-        let add = format!("ADD COLUMN IF NOT EXISTS `{name}` LowCardinality(String) MATERIALIZED tags['{tag}']");
+        let kind = format!("LowCardinality(String) MATERIALIZED tags['{tag}']");
+        let add = format!("ADD COLUMN IF NOT EXISTS `{name}` {kind} COMMENT 'the tag {tag}'");
         let text = format!(
             "ALTER TABLE {{database}}.usage_events{{local}}{{on_cluster}} {add};\n\
              {{in_cluster}} ALTER TABLE {{database}}.usage_events{{on_cluster}} {add};\n"

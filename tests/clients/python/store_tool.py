@@ -30,7 +30,7 @@ def main() -> int:
         tool = client(port, password, compress=compress)
         seen["ping"] = tool.ping()
         rows = tool.query(sql).result_rows
-        seen[f"rows_{compress}"] = [[model, requests, str(cost)] for model, requests, cost in rows]
+        seen[f"rows_{compress}"] = [[model, requests, f"{cost.normalize():f}"] for model, requests, cost in rows]
     model = rows[-1][0]
     found = tool.query("SELECT count() FROM usage_requests WHERE model = {model:String}", parameters={"model": model})
     seen["with_parameter"] = found.result_rows[0][0]
