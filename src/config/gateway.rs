@@ -245,7 +245,7 @@ fn cluster(f: &Fields<'_>) -> Option<Cluster> {
     let name = f.get("cluster").and_then(|item| item.parsed(NAME, parse));
     let urls = f.elements("shards", SHARDS_MAX).unwrap_or_default();
     let shards: Vec<String> = urls.iter().filter_map(|item| item.parsed(URL, clickhouse_url)).collect();
-    if f.has("cluster") != !urls.is_empty() {
+    if f.has("cluster") == urls.is_empty() {
         f.fault(
             "cluster and shards go together: each batch is written to one shard, which must not change between tries",
         );

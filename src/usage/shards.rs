@@ -45,8 +45,7 @@ impl Shards {
 fn chosen(token: &str, shards: usize) -> Option<usize> {
     let shards = u64::try_from(shards).ok()?;
     let digest: [u8; 32] = Sha256::digest(token).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let number = u64::from_be_bytes(*digest.first_chunk()?);
     usize::try_from(number.checked_rem(shards)?).ok()
 }
 

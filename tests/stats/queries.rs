@@ -25,12 +25,12 @@ fn rows() -> Vec<Value> {
     let priced = "v7/openai/a";
     let of_acme = |time: &str, more: Value| {
         let row = json!({"organization_id": "acme", "key_id": "k1", "model_served": "a", "price_version": priced, "tags": red});
-        with(&row, time, more)
+        with(&row, time, &more)
     };
     let of_globex = |time: &str, more: Value| {
         let row = json!({"organization_id": "globex", "key_id": "k2", "provider": "anthropic", "endpoint": "messages",
             "model_served": "b"});
-        with(&row, time, more)
+        with(&row, time, &more)
     };
     vec![
         of_acme(
@@ -72,7 +72,7 @@ fn rows() -> Vec<Value> {
     ]
 }
 
-fn with(row: &Value, time: &str, more: Value) -> Value {
+fn with(row: &Value, time: &str, more: &Value) -> Value {
     let mut row = row.clone();
     row["time"] = json!(format!("2026-10-{time}:00"));
     for (name, value) in more.as_object().unwrap() {

@@ -75,7 +75,8 @@ fn filled(query: &StatsQuery, interval: Interval, keys: &[String], rows: &str) -
     let list: Vec<String> = buckets.iter().map(|bucket| bucket.seconds().to_string()).collect();
     let list = format!("CAST([{}], 'Array(Int64)')", list.join(", "));
     let by = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
-    let named: String = keys.iter().map(|key| format!("{key}, ")).collect();
+    let named: Vec<String> = keys.iter().map(|key| format!("{key}, ")).collect();
+    let named = named.concat();
     format!(
         "SELECT {named}totals, tupleElement(one, 1) AS bucket_start, tupleElement(one, 2) AS figures FROM \
          (SELECT {named}totals, arrayJoin(arrayConcat(present, arrayMap(\
