@@ -169,6 +169,7 @@ impl Parts {
             Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
+        tasks.spawn(usage::prices::keep(usage_store.client(), settings.usage.clone(), Arc::clone(&settings.prices)));
         let spool = spool::open(&settings.usage, sink.clone());
         let mut shipper = Shipper::start(tasks, spool.own, sink.clone());
         if let Some(adopted) = spool.adopted {
@@ -250,6 +251,7 @@ impl Parts {
             budgets: Arc::clone(&self.budgets),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
+            turns: usage::turns::Turns::new(&settings.usage),
         });
         let drains = Places::new(settings.exchange.drains_max);
         Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
@@ -475,6 +477,7 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
     with_store(settings, async |_| anyhow::Ok(()))?;
     with_usage_store(settings, async |client| {
         let done = usage::schema::migrate(client, &settings.usage).await?;
+        usage::prices::publish(client, &settings.usage, &settings.prices).await?;
         Ok((done.from, done.to))
     })
 }

@@ -113,8 +113,12 @@ pub(super) async fn caller_with(
 /// What a caller is told when the usage store has no answer.
 pub(super) fn unanswered(error: AskError) -> Refusal {
     match error {
-        AskError::Unavailable => Refusal::unavailable(error.to_string()),
+        AskError::Unavailable | AskError::TooMany => Refusal::unavailable(error.to_string()),
         AskError::TooExpensive => Refusal::bad_request(error.to_string()),
         AskError::Internal => Refusal::internal(error.to_string()),
+        AskError::TooManyByKey => {
+            let refusal = Refusal::new(Kind::RateLimited, error.to_string());
+            Refusal { retry_after_seconds: Some(1), limit: Some("statistics"), ..refusal }
+        }
     }
 }

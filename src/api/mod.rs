@@ -30,6 +30,7 @@ pub struct Parts {
     pub budgets: Arc<Ledger>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
+    pub turns: usage::turns::Turns,
 }
 
 /// Gives the usage store's client, or what callers are told while there is none.

@@ -5,6 +5,7 @@ mod ceilings;
 pub mod error;
 pub mod keys;
 mod limits;
+pub mod migrate;
 pub mod orgs;
 mod output;
 pub mod prices;
@@ -61,11 +62,7 @@ enum Command {
     /// Correct the costs of a span after a correction of prices: adds rows, changes none, and can be run again
     Reprice(reprice::Reprice),
     /// Bring the schemas of the control store and the usage store up to date
-    Migrate {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Migrate(migrate::Migrate),
     /// Usage events on their way into the usage store
     #[command(subcommand)]
     Usage(usage::UsageCommand),
@@ -101,15 +98,7 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),
         Command::Prices(command) => prices::run(command, &config, out),
         Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),
-        Command::Migrate { json } => {
-            let (from, to) = app::migrate(&load(&config)?).map_err(CliError::from)?;
-            let line = if json {
-                serde_json::json!({"usage_store": {"from": from, "to": to}}).to_string()
-            } else {
-                format!("the control store is up to date; the usage store went from version {from} to {to}")
-            };
-            Ok(writeln!(out, "{line}")?)
-        }
+        Command::Migrate(asked) => migrate::run(&asked, &load(&config)?, out),
         Command::Usage(command) => usage::run(command, &load(&config)?, out),
         Command::UsageStore(arguments) => usage_store::run(arguments),
         Command::Version { json } => {

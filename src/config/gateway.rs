@@ -12,7 +12,7 @@ use crate::{
     exchange, limits, proxy, store, telemetry,
     usage::{
         self,
-        settings::{Embedded, Server, Spool, Store},
+        settings::{Cluster, Embedded, Server, Spool, Store},
     },
 };
 use std::{collections::HashSet, net::SocketAddr};
@@ -22,6 +22,8 @@ const GIB: u64 = 1024 * MIB;
 /// Bounds on tags, as the contract has them.
 const TAGS_MAX: usize = 32;
 const TAG_CHARS_MAX: usize = 64;
+/// Shards of a cluster that are named.
+const SHARDS_MAX: usize = 1024;
 /// Each hot tag is a column of every usage row.
 const HOT_TAGS_MAX: usize = 8;
 
@@ -216,6 +218,8 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
             64 * MIB..=1024 * GIB,
         ),
         query_rows_max: f.whole("query_rows_max", default.query_rows_max, 100_000..=1_000_000_000_000),
+        queries_per_key_max: f.whole("queries_per_key_max", default.queries_per_key_max, 1..=1_000),
+        queries_max: f.whole("queries_max", default.queries_max, 1..=1_000),
     };
     if let Store::Embedded(engine) = &settings.store
         && settings.query_memory_bytes_max > engine.memory_bytes_max
@@ -294,7 +298,24 @@ fn clickhouse(f: &Fields<'_>) -> Option<Server> {
     if f.has("password") && !f.has("url") {
         f.fault("a password needs a url to go to");
     }
-    Some(Server { url: url?, user: user.unwrap_or_else(|| "default".to_owned()), password })
+    let cluster = cluster(f);
+    Some(Server { url: url?, user: user.unwrap_or_else(|| "default".to_owned()), password, cluster })
+}
+
+fn cluster(f: &Fields<'_>) -> Option<Cluster> {
+    const NAME: &str = "a cluster's name: letters, digits, `_` and `-`, at most 64";
+    const URL: &str = "a URL such as https://shard1.internal:8443, without user and password";
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let parse = |text: &str| ((1..=64).contains(&text.len()) && text.bytes().all(valid)).then(|| text.to_owned());
+    let name = f.get("cluster").and_then(|item| item.parsed(NAME, parse));
+    let urls = f.elements("shards", SHARDS_MAX).unwrap_or_default();
+    let shards: Vec<String> = urls.iter().filter_map(|item| item.parsed(URL, clickhouse_url)).collect();
+    if f.has("cluster") == urls.is_empty() {
+        f.fault(
+            "cluster and shards go together: each batch is written to one shard, which must not change between tries",
+        );
+    }
+    Some(Cluster { name: name?, shards })
 }
 
 fn clickhouse_url(text: &str) -> Option<String> {
@@ -392,6 +413,11 @@ mod tests {
             ("usage: {clickhouse: {url: 'http://h', password: env:UNSET}}", "the variable UNSET is not set"),
             ("usage: {clickhouse: {url: 'http://h', password: hunter2}}", "the secret itself (not shown)"),
             ("usage: {clickhouse: {password: env:SET}}", "needs a url"),
+            ("usage: {clickhouse: {url: 'http://h', cluster: c}}", "cluster and shards go together"),
+            ("usage: {clickhouse: {url: 'http://h', shards: ['http://h']}}", "cluster and shards go together"),
+            ("usage: {clickhouse: {url: 'http://h', cluster: 'a b', shards: ['http://h']}}", "a cluster's name"),
+            ("usage: {clickhouse: {url: 'http://h', cluster: c, shards: ['ftp://h']}}", "shards[0]: expected a URL"),
+            ("usage: {queries_per_key_max: 0}", "usage.queries_per_key_max: expected a whole number from 1 to 1000"),
             ("log: {level: '=='}", "a log filter"),
             ("log: {access: yes}", "expected true or false, found \"yes\""),
         ] {
@@ -416,7 +442,8 @@ mod tests {
             "listeners:\n  - address: '[::1]:0'\n    tls: {{certificate: {pem}, private_key: {pem}, h2: false}}\n\
              server: {{threads: 3, requests_per_connection_max: 0, h2_idle_timeout_seconds: 0}}\n\
              attribution: {{headers: {{X-Team: team}}}}\n\
-             usage:\n  flush_interval_ms: 250\n  clickhouse: {{url: 'https://ch:8443/', password: env:SET}}\n",
+             usage:\n  flush_interval_ms: 250\n  clickhouse: {{url: 'https://ch:8443/', password: env:SET, cluster: main, \
+             shards: ['https://a:1', 'https://b:1/']}}\n",
             pem = pem.display()
         );
         let (gateway, faults) = load(&text);
@@ -428,8 +455,13 @@ mod tests {
         assert_eq!(gateway.proxy.server.h2_idle_timeout, None);
         assert_eq!(gateway.exchange.attribution_headers, [("x-team".to_owned(), "team".to_owned())]);
         assert_eq!(gateway.usage.flush_interval.as_millis(), 250);
-        let server =
-            Server { url: "https://ch:8443".into(), user: "default".into(), password: Some(Secret::new("hush")) };
+        let cluster = Cluster { name: "main".into(), shards: vec!["https://a:1".into(), "https://b:1".into()] };
+        let server = Server {
+            url: "https://ch:8443".into(),
+            user: "default".into(),
+            password: Some(Secret::new("hush")),
+            cluster: Some(cluster),
+        };
         assert_eq!(gateway.usage.store, Store::ClickHouse(server));
     }
 

@@ -31,6 +31,27 @@ pub struct Server {
     pub url: String,
     pub user: String,
     pub password: Option<Secret>,
+    /// Set when the tables are spread over a cluster.
+    pub cluster: Option<Cluster>,
+}
+
+/// A ClickHouse cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// As the servers' configuration calls it.
+    pub name: String,
+    /// A URL for each shard, in an order that stays: a batch goes to the shard that its token chooses.
+    pub shards: Vec<String>,
+}
+
+impl Store {
+    /// The cluster's name.
+    pub fn cluster(&self) -> Option<&str> {
+        match self {
+            Self::ClickHouse(Server { cluster: Some(cluster), .. }) => Some(&cluster.name),
+            _ => None,
+        }
+    }
 }
 
 /// Where events wait on the disk.
@@ -72,13 +93,21 @@ pub struct Settings {
     pub query_time_max: Duration,
     pub query_memory_bytes_max: u64,
     pub query_rows_max: u64,
+    /// How many queries one key may have under way, and all keys together.
+    pub queries_per_key_max: usize,
+    pub queries_max: usize,
 }
 
 /// Settings that fit a test.
 #[cfg(test)]
 pub(super) fn sample() -> Settings {
     Settings {
-        store: Store::ClickHouse(Server { url: "http://127.0.0.1:1".into(), user: "default".into(), password: None }),
+        store: Store::ClickHouse(Server {
+            url: "http://127.0.0.1:1".into(),
+            user: "default".into(),
+            password: None,
+            cluster: None,
+        }),
         database: "gateway".into(),
         queue_events_max: 1000,
         spool: Spool::default(),
@@ -89,6 +118,8 @@ pub(super) fn sample() -> Settings {
         query_time_max: Duration::from_secs(10),
         query_memory_bytes_max: 1 << 30,
         query_rows_max: 1_000_000_000,
+        queries_per_key_max: 4,
+        queries_max: 6,
     }
 }
 
@@ -130,6 +161,8 @@ impl Default for Settings {
             query_time_max: Duration::from_secs(30),
             query_memory_bytes_max: 1024 * 1024 * 1024,
             query_rows_max: 1_000_000_000,
+            queries_per_key_max: 4,
+            queries_max: 6,
         }
     }
 }

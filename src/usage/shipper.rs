@@ -5,6 +5,7 @@
 use super::{
     row, schema,
     settings::Settings,
+    shards::Shards,
     source::{Batch, Outcome, Source},
     store_error::{Blame, blame, describe},
 };
@@ -210,30 +211,38 @@ pub(super) fn inserting(client: &Client, settings: &Settings) -> Client {
 /// ClickHouse, embedded or a server.
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
-    client: Client,
+    shards: Shards,
     settings: Settings,
 }
 
 impl ClickHouse {
     /// The store behind a client that has its address and login.
     pub fn new(client: &Client, settings: &Settings) -> Self {
-        let client = inserting(client, settings);
-        Self { client, settings: settings.clone() }
+        Self { shards: Shards::new(client, settings), settings: settings.clone() }
     }
 
-    async fn insert(&self, statement: String, batch: &Batch) -> Result<(), Error> {
-        let insert = self.client.insert_formatted_with(statement);
-        let mut insert = insert.with_setting("insert_deduplication_token", &batch.token);
-        insert.send(batch.columns.clone()).await?;
-        insert.send(batch.rows.clone()).await?;
-        insert.end().await
+    async fn insert(&self, batch: &Batch) -> Result<(), Fault> {
+        let (client, table) = self.shards.place(&batch.token);
+        let statement = row::insert_statement(&batch.columns, table);
+        let statement = statement.ok_or_else(|| Fault::Batch("its columns cannot be read".into()))?;
+        let done = async {
+            let insert = client.insert_formatted_with(statement);
+            let mut insert = insert.with_setting("insert_deduplication_token", &batch.token);
+            insert.send(batch.columns.clone()).await?;
+            insert.send(batch.rows.clone()).await?;
+            insert.end().await
+        };
+        done.await.map_err(|error| match blame(&error) {
+            Blame::Store => Fault::Store(describe(&error)),
+            Blame::Batch => Fault::Batch(describe(&error)),
+        })
     }
 }
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
-        self.client.clear_cached_metadata().await;
-        match schema::migrate(&self.client, &self.settings).await {
+        self.shards.client.clear_cached_metadata().await;
+        match schema::migrate(&self.shards.client, &self.settings).await {
             Ok(done) if done.from != done.to => {
                 tracing::info!(from = done.from, to = done.to, "the usage store's schema was brought up to date");
                 Ok(())
@@ -247,12 +256,7 @@ impl Sink for ClickHouse {
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<(), Fault> {
-        let statement = row::insert_statement(&batch.columns);
-        let statement = statement.ok_or_else(|| Fault::Batch("its columns cannot be read".into()))?;
-        self.insert(statement, batch).await.map_err(|error| match blame(&error) {
-            Blame::Store => Fault::Store(describe(&error)),
-            Blame::Batch => Fault::Batch(describe(&error)),
-        })
+        self.insert(batch).await
     }
 
     async fn stored(&mut self, ids: &[[u8; 26]]) -> Result<Vec<[u8; 26]>, Fault> {
@@ -267,7 +271,7 @@ impl Sink for ClickHouse {
             row::TABLE,
             row::EXCHANGE
         );
-        let found: Result<Vec<String>, Error> = self.client.query_raw(&sql).fetch_all().await;
+        let found: Result<Vec<String>, Error> = self.shards.client.query_raw(&sql).fetch_all().await;
         let found = found.map_err(|error| Fault::Store(describe(&error)))?;
         Ok(found.into_iter().filter_map(|id| id.into_bytes().try_into().ok()).collect())
     }

@@ -96,7 +96,7 @@ async fn a_batch_that_failed_halfway_is_completed_by_its_retry() {
 async fn migrating_again_changes_nothing_but_what_settings_changed() {
     let store = Store::new().await;
     let (client, settings) = (&store.client, &store.settings);
-    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 4, to: 4 });
+    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 5, to: 5 });
     let describe = async || {
         let sql = "SELECT arraySort(groupArray((name, create_table_query, metadata_modification_time))) \
                    FROM system.tables WHERE database = {database:String}";
