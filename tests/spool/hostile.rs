@@ -24,8 +24,6 @@ async fn inserts_that_break_off_or_are_not_heard_of_are_tried_again_unchanged_an
         Trouble::Reset,
         Trouble::Deaf,
         Trouble::Answer(500, "Code: 241. DB::Exception: Memory limit exceeded"),
-        Trouble::Answer(502, "<html>Bad Gateway</html>"),
-        Trouble::Deaf,
         Trouble::Deaf,
     ];
     let mut answered = Load::of(&stage.gateway, &key, "before", (CALLERS, 5)).end().await;

@@ -19,6 +19,8 @@ mod settle;
 mod shelf;
 mod source;
 pub mod verify;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use adopted::AdoptedSource;
