@@ -34,15 +34,25 @@ pub(crate) fn segments(spool: &Path) -> Vec<PathBuf> {
 /// Waits until nothing waits: all events of all processes are stored, and the folders of those that have gone are removed.
 pub(crate) async fn settled(gateway: &Gateway) -> Rows {
     let spool = names::spool_folder(gateway.folder());
-    let look = async || {
-        let (left, metrics) = (folders(&spool), gateway.metrics());
-        let waiting = (metrics.total(names::EXCHANGES_OPEN), metrics.total(names::USAGE_EVENTS_WAITING));
-        if left.len() == 1 && waiting == (0.0, 0.0) {
-            return gateway.rows_now().await;
+    let mut before = usize::MAX;
+    loop {
+        let look = async || {
+            let (left, metrics) = (folders(&spool), gateway.metrics());
+            let waiting = (metrics.total(names::EXCHANGES_OPEN), metrics.total(names::USAGE_EVENTS_WAITING));
+            if left.len() == 1 && waiting == (0.0, 0.0) {
+                return gateway.rows_now().await.map(|rows| (1, Some(rows)));
+            }
+            if left.len() < before {
+                return Ok((left.len(), None));
+            }
+            Err(format!("{waiting:?} open and waiting, {} folders: {left:?}", left.len()))
+        };
+        // However many there are, each is done with soon.
+        match crate::support::wait::wait_until("a folder less, or nothing waits", look).await {
+            (_, Some(rows)) => return rows,
+            (left, None) => before = left,
         }
-        Err(format!("{waiting:?} open and waiting, {} folders: {left:?}", left.len()))
-    };
-    crate::support::wait::wait_until("nothing waits", look).await
+    }
 }
 
 /// Rows, and the exchanges in the two rollups.
