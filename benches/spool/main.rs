@@ -78,7 +78,10 @@ fn measure(settings: &Settings, with_intent: bool) -> std::io::Result<()> {
     let what = if with_intent { "intents and events" } else { "events alone" };
     let rate = u128::from(EVENTS) * 1000 / whole.as_millis().max(1);
     let each = pushing.as_nanos() / u128::from(EVENTS);
-    writeln!(stdout(), "{what:<20} {rate:>9} exchanges/s with fsync, {megabytes} MB, {each} ns of the request's thread each, {lost} lost")
+    writeln!(
+        stdout(),
+        "{what:<20} {rate:>9} exchanges/s with fsync, {megabytes} MB, {each} ns of the request's thread each, {lost} lost"
+    )
 }
 
 fn spooled() -> u64 {

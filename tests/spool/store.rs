@@ -1,6 +1,6 @@
 //! What is stored, what waits on the disk, and what the gateway's own account says.
 
-use crate::support::gateway::{Gateway, Rows, names};
+use crate::support::gateway::{Gateway, Metrics, Rows, names};
 use serde_json::Value;
 use sociaro_gateway::{
     base::ids::RequestId,
@@ -82,4 +82,10 @@ pub(crate) fn verify(gateway: &Gateway) -> (Value, Option<i32>) {
 pub(crate) fn count(account: &Value, name: &str) -> usize {
     let count = account[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {account}"));
     usize::try_from(count).expect("a small number")
+}
+
+/// A metric that counts.
+pub(crate) fn whole(metrics: &Metrics, name: &str) -> usize {
+    let value = metrics.total(name).to_string();
+    value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))
 }

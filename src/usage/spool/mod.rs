@@ -18,9 +18,9 @@ mod segment;
 mod settle;
 mod shelf;
 mod source;
-pub mod verify;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 mod writer;
 
 pub use adopted::AdoptedSource;
