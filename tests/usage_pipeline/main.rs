@@ -6,6 +6,7 @@
 mod corrections;
 mod oracle;
 mod row;
+mod shards;
 mod stats;
 mod storing;
 mod support;

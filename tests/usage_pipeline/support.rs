@@ -174,7 +174,7 @@ impl Store {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         // the tests have the client already
         store: settings::Store::ClickHouse(settings::Server {
