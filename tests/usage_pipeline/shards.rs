@@ -36,13 +36,14 @@ fn shard(works: &Arc<AtomicBool>) -> (String, Receiver<String>) {
                     _ => break,
                 }
             }
-            let status = if works.load(Ordering::SeqCst) { "200 OK" } else { "500 No" };
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            drop(stream.write_all(answer.as_bytes()));
+            // first told, then answered: the test looks as soon as it has the answer
             let head = String::from_utf8_lossy(&seen).lines().next().unwrap_or_default().to_owned();
             if sender.send(head).is_err() {
                 return;
             }
+            let status = if works.load(Ordering::SeqCst) { "200 OK" } else { "500 No" };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            drop(stream.write_all(answer.as_bytes()));
         }
     });
     (url, receiver)
@@ -65,7 +66,11 @@ async fn a_batch_goes_to_one_shards_local_table_however_often_it_is_tried() {
             seen.iter().enumerate().flat_map(|(at, heads)| heads.try_iter().map(move |head| (at, head))).collect();
         let [(at, head)] = heads.as_slice() else { panic!("one request for batch {number}, not {heads:?}") };
         assert!(head.contains("INSERT+INTO+usage_events_local+%28kind"), "{head}");
-        assert!(head.contains(&format!("insert_deduplication_token=segment%2F{number}&")) || head.contains(&format!("insert_deduplication_token=segment%2F{number} ")), "{head}");
+        assert!(
+            head.contains(&format!("insert_deduplication_token=segment%2F{number}&"))
+                || head.contains(&format!("insert_deduplication_token=segment%2F{number} ")),
+            "{head}"
+        );
         *at
     };
     let mut first = Vec::new();
