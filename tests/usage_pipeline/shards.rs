@@ -60,7 +60,7 @@ async fn a_batch_goes_to_one_shards_local_table_however_often_it_is_tried() {
     let client = clickhouse::Client::default().with_url("http://127.0.0.1:1");
     let (mut dice, now) = (Dice::new(1), clock::now());
     let events: Vec<_> = (0..3).map(|_| event(&mut dice, now)).collect();
-    let batch = |number: u32| Batch::new(&format!("segment/{number}"), Rows::of(&events));
+    let batch = |number: u32| Batch::new(format!("segment/{number}"), Rows::of(&events));
     let where_to = |number: u32| {
         let heads: Vec<(usize, String)> =
             seen.iter().enumerate().flat_map(|(at, heads)| heads.try_iter().map(move |head| (at, head))).collect();
