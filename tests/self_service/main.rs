@@ -5,5 +5,6 @@
 pub mod support;
 
 pub mod ceilings;
+pub mod document;
 pub mod office;
 pub mod tenants;
