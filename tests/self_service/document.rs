@@ -1,4 +1,4 @@
-//! The OpenAPI document says what really comes.
+//! The `OpenAPI` document says what really comes.
 
 use crate::{
     office::{Office, allow},
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 /// Checks a value against the parts of JSON Schema that the document uses.
 fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(pointer) = schema["$ref"].as_str() {
-        return fits(document, document.pointer(&pointer[1..]).expect("a schema"), value, place);
+        let pointer = pointer.trim_start_matches('#');
+        return fits(document, document.pointer(pointer).expect("a schema"), value, place);
     }
     if let Some(options) = schema["oneOf"].as_array() {
         let kind = |option: &Value| option["properties"]["type"]["const"] == value["type"];
