@@ -166,6 +166,7 @@ fn desk(tasks: Tasks) -> Option<Desk> {
         entitlements: vec![rule("o3*", Effect::Allow), rule("gpt-*", Effect::Allow), rule("*-pro", Effect::Deny)]
             .into(),
         organization_limits: limits.clone(),
+        organization_disabled: false,
         limits,
         usage_mode: UsageMode::default(),
         created_at: clock::now(),

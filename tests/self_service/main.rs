@@ -7,4 +7,5 @@ pub mod support;
 pub mod ceilings;
 pub mod document;
 pub mod office;
+pub mod operators;
 pub mod tenants;
