@@ -10,6 +10,7 @@ pub mod telemetry;
 pub mod auth;
 pub mod budgets;
 pub mod limits;
+pub mod masking;
 pub mod metering;
 pub mod pricing;
 

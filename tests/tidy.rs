@@ -11,7 +11,7 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["telemetry"],
-    &["auth", "budgets", "limits", "metering", "pricing"],
+    &["auth", "budgets", "limits", "masking", "metering", "pricing"],
     &["notify", "providers", "usage", "store"],
     &["exchange"],
     &["proxy", "api"],

@@ -6,6 +6,7 @@ mod ceilings;
 pub mod error;
 pub mod keys;
 mod limits;
+pub mod mask;
 pub mod migrate;
 pub mod orgs;
 mod output;
@@ -64,6 +65,8 @@ enum Command {
     /// The price book
     #[command(subcommand)]
     Prices(prices::PricesCommand),
+    /// Mask personal data and secrets in the text on standard input
+    Mask(mask::Mask),
     /// Correct the costs of a span after a correction of prices: adds rows, changes none, and can be run again
     Reprice(reprice::Reprice),
     /// Bring the schemas of the control store and the usage store up to date
@@ -105,6 +108,7 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
             app::with_store(&load(&config)?, async |store| audit::run(command, store, out).await)
         }
         Command::Prices(command) => prices::run(command, &config, out),
+        Command::Mask(asked) => mask::run(&asked, &mut io::stdin().lock(), out),
         Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),
         Command::Migrate(asked) => migrate::run(&asked, &load(&config)?, out),
         Command::Usage(command) => usage::run(command, &load(&config)?, out),
