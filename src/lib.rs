@@ -9,6 +9,7 @@ pub mod telemetry;
 
 pub mod auth;
 pub mod limits;
+pub mod masking;
 pub mod metering;
 pub mod pricing;
 

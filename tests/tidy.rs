@@ -11,7 +11,7 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["telemetry"],
-    &["auth", "limits", "metering", "pricing"],
+    &["auth", "limits", "masking", "metering", "pricing"],
     &["providers", "usage", "store"],
     &["exchange"],
     &["proxy", "api"],

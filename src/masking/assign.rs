@@ -1,0 +1,277 @@
+//! Secrets beside their names: NAME=value, "name": "value", name: value, --name value, <name>value</name>, and prose.
+
+use super::{
+    context::Hit,
+    kind::{Kind, Rank},
+    scan::Scan,
+    secret_name::{Class, class},
+    secret_value::{Setting, is_secret},
+    text::{Text, is_word},
+};
+
+pub(super) use super::secret_value::is_reference;
+
+const NAME_MAX: usize = 96;
+const VALUE_MAX: usize = 2048;
+/// How far behind a name prose may say its value.
+const PROSE_MAX: usize = 64;
+
+/// Where names were read already: one name holds several telling words.
+#[derive(Default)]
+pub(super) struct Assigned {
+    done: usize,
+}
+
+/// A value and how it stands there.
+struct Value {
+    start: usize,
+    end: usize,
+    setting: Setting,
+}
+
+impl Assigned {
+    /// The value that belongs to the name around a telling word.
+    pub(super) fn find(&mut self, scan: &mut Scan<'_>, hit: Hit) {
+        let text = scan.text;
+        if hit.start < self.done {
+            return;
+        }
+        let part = |byte: u8| is_word(byte) || matches!(byte, b'-' | b'.');
+        let start = text.run_back(hit.start, NAME_MAX, part);
+        let mut end = text.run(hit.end, NAME_MAX, part);
+        while hit.end < end && matches!(text.before(end), b'-' | b'.') {
+            end -= 1;
+        }
+        self.done = end;
+        let name = text.slice(start, end).trim_start_matches(['-', '.']);
+        let Some(class) = class(name).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end)) else { return };
+        let value = assigned(text, start, end).map(|value| authorization(text, value)).or_else(|| self.quoted(text, end, class));
+        let found = match value {
+            Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
+            Some(value) if value.setting != Setting::Open => None,
+            _ => prose(text, end, class),
+        };
+        if let Some(Value { start, end, setting }) = found {
+            let kind = match class {
+                Class::Password | Class::Phrase => Kind::EnvSecret,
+                Class::Token => Kind::SecretToken,
+                Class::Key | Class::Weak => Kind::GenericApiKey,
+            };
+            scan.add(kind, start, end, if setting == Setting::Closed { Rank::Shaped } else { Rank::Named });
+            self.done = self.done.max(end);
+        }
+    }
+
+    /// IDENTIFIED BY 'value', PASSWORD 'value'
+    fn quoted(&self, text: Text<'_>, end: usize, class: Class) -> Option<Value> {
+        let at = text.skip_spaces(end);
+        (class == Class::Password && at != end && matches!(text.at(at), b'\'' | b'"')).then_some(())?;
+        quote(text, at)
+    }
+}
+
+impl Class {
+    /// Telling words in scripts without spaces, and phrases, stand alone.
+    fn filter_tail(self, text: Text<'_>, hit: Hit, end: usize) -> Option<Self> {
+        (end == hit.end || !text.slice(hit.start, hit.end).is_ascii()).then_some(self)
+    }
+}
+
+/// The value that a sign assigns to a name.
+fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
+    let before = text.before(start);
+    if before == b'<' && text.at(end) == b'>' {
+        let from = text.skip_spaces(end + 1);
+        let to = text.run(from, VALUE_MAX, |byte| !matches!(byte, b'<' | b'\n' | b'\r'));
+        return (from < to).then_some(Value { start: from, end: to, setting: Setting::Closed });
+    }
+    let mut at = end;
+    let escaped = text.at(at) == b'\\';
+    if escaped {
+        at += 1;
+    }
+    let quoted = matches!(text.at(at), b'"' | b'\'' | b'`');
+    if quoted {
+        at += 1;
+    } else if escaped {
+        return None;
+    }
+    if matches!(text.at(at), b']' | b')') {
+        at += 1;
+    }
+    // name="password" value="…", - name: PASSWORD\n  value: …
+    let far = text.run(at, 40, |byte| byte.is_ascii_whitespace() || byte == b',');
+    if at < far || quoted {
+        for word in ["value=", "value:", "\"value\":", "\"Value\":", "content="] {
+            if text.is_caseless(far, word.as_bytes()) {
+                return value(text, text.skip_spaces(far + word.len()), Setting::Bare);
+            }
+        }
+    }
+    let spaced = text.skip_spaces(at);
+    let flag = start.checked_sub(0).is_some_and(|start| text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-'));
+    let (mark, loose) = match text.at(spaced) {
+        b'=' if text.at(spaced + 1) == b'>' => (2, true),
+        b'=' if text.at(spaced + 1) != b'=' && text.at(spaced + 1) != b'~' => (1, spaced != at || text.space(spaced + 1) != 0),
+        b':' if text.at(spaced + 1) == b'=' => (2, true),
+        b':' if text.at(spaced + 1) != b':' => (1, false),
+        b'?' if text.at(spaced + 1) == b'=' => (2, true),
+        0xEF if text.is(spaced, "：".as_bytes()) => (3, false),
+        _ if flag && spaced != at => return value(text, spaced, Setting::Bare),
+        _ => return None,
+    };
+    let colon = mark == 1 && text.at(spaced) == b':' || mark == 3;
+    let from = text.skip_spaces(spaced + mark);
+    let environment = !colon && !loose && begins_line(text, start);
+    let setting = if environment {
+        Setting::Closed
+    } else if loose || (colon && !begins_line(text, start) && !quoted) {
+        Setting::Open
+    } else {
+        Setting::Bare
+    };
+    let found = value(text, from, setting)?;
+    // password: str = "…"
+    let next = text.skip_spaces(found.end);
+    if found.setting != Setting::Closed && text.at(next) == b'=' && text.at(next + 1) != b'=' && next != found.end {
+        return value(text, text.skip_spaces(next + 1), Setting::Open);
+    }
+    Some(found)
+}
+
+/// Whether a name begins its line, behind nothing but a word that may stand there.
+fn begins_line(text: Text<'_>, start: usize) -> bool {
+    let line = text.run_back(start, 48, |byte| !matches!(byte, b'\n' | b'\r'));
+    let head = text.slice(text.floor(line), start).trim();
+    let head = head.strip_prefix("-").map_or(head, str::trim);
+    head.is_empty() || matches!(head, "export" | "set" | "ENV" | "ARG" | "env" | "$env:" | "setx" | "-e" | "--env" | "+" | ">" | "environment:" | "\"" | "'" | "#" | "//" | "let" | "declare -x")
+        || head.ends_with(" -e") || head.ends_with(" --env") || head.ends_with(" export") || head.ends_with("; export") || head.ends_with('&') || head.ends_with('?') || head.ends_with(';')
+        || head.split(' ').all(|word| word.contains('=') && !word.ends_with('='))
+}
+
+/// The value at a place: between quotes, or up to what ends a bare one.
+fn value(text: Text<'_>, start: usize, setting: Setting) -> Option<Value> {
+    let mut at = start;
+    // b"…", f'…', r"…", @"…", "\"…\""
+    if matches!(text.at(at), b'b' | b'f' | b'r' | b'u' | b'@') && matches!(text.at(at + 1), b'"' | b'\'') {
+        at += 1;
+    }
+    if matches!(text.at(at), b'"' | b'\'' | b'`') || (text.at(at) == b'\\' && matches!(text.at(at + 1), b'"' | b'\'')) {
+        return quote(text, at);
+    }
+    let mut end = text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
+    if at == end {
+        return None;
+    }
+    let bytes = text.bytes(at, end);
+    // Another name begins behind a separator: a=1;b=2, a=1&b=2, a=1,b=2
+    for (i, byte) in bytes.iter().enumerate() {
+        let next = text.run(at + i + 1, 40, |byte| is_word(byte) || matches!(byte, b'-' | b' '));
+        if matches!(byte, b';' | b'&' | b',') && (matches!(text.at(next), b'=' | b':') || next == end && next == at + i + 1) {
+            end = at + i;
+            break;
+        }
+    }
+    end = trimmed(text, at, end, setting);
+    (at < end).then_some(Value { start: at, end, setting })
+}
+
+/// A bare value without the punctuation of the text around it.
+fn trimmed(text: Text<'_>, start: usize, mut end: usize, setting: Setting) -> usize {
+    loop {
+        let last = text.before(end);
+        let body = text.bytes(start, end);
+        let unpaired = |open: u8, close: u8| {
+            last == close && body.iter().filter(|byte| **byte == close).count() > body.iter().filter(|byte| **byte == open).count()
+        };
+        let stop = matches!(last, b',' | b';' | b'\\') || (matches!(last, b'.' | b'?' | b':') && setting != Setting::Closed);
+        if start < end && (stop || unpaired(b'(', b')') || unpaired(b'[', b']') || unpaired(b'{', b'}')) {
+            end -= 1;
+        } else {
+            break;
+        }
+    }
+    let value = text.slice(start, end);
+    end - (value.len() - value.trim_end_matches(['。', '、', '，', '”', '」', '»', '）']).len())
+}
+
+/// What stands between quotes, escaped or not.
+fn quote(text: Text<'_>, at: usize) -> Option<Value> {
+    let escaped = text.at(at) == b'\\';
+    let open = at + usize::from(escaped);
+    let mark = text.at(open);
+    let triple = text.at(open + 1) == mark && text.at(open + 2) == mark;
+    let start = open + if triple { 3 } else { 1 };
+    let bytes = text.bytes(start, start + VALUE_MAX);
+    let mut i = 0;
+    while let Some(byte) = bytes.get(i) {
+        match byte {
+            b'\\' if escaped && bytes.get(i + 1) == Some(&mark) => break,
+            b'\\' => i += 1,
+            b'\n' if !triple => return None,
+            byte if *byte == mark => break,
+            _ => {}
+        }
+        i += 1;
+    }
+    let end = start + i.min(bytes.len());
+    (i < bytes.len() && start < end).then_some(Value { start, end, setting: Setting::Closed })
+}
+
+/// Authorization: Bearer value
+fn authorization(text: Text<'_>, value: Value) -> Value {
+    for scheme in ["bearer", "token", "basic", "apikey", "api-key", "key", "bot", "negotiate", "aws4-hmac-sha256"] {
+        let end = value.start + scheme.len();
+        if text.is_caseless(value.start, scheme.as_bytes()) && text.space(end) != 0 {
+            let start = text.skip_spaces(end);
+            let most = if value.setting == Setting::Closed { value.end.max(start) } else { text.len() };
+            let end = text.run(start, VALUE_MAX.min(most - start), |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'\\'));
+            let end = trimmed(text, start, end, Setting::Bare);
+            return Value { start, end, setting: Setting::Bare };
+        }
+    }
+    value
+}
+
+/// Without the stars of emphasis, if there are some before it, too.
+fn unstarred(text: Text<'_>, start: usize, end: usize) -> usize {
+    if text.before(start) == b'*' { text.run_back(end, 2, |byte| byte == b'*').max(start) } else { end }
+}
+
+/// A value in the words behind a name: `the password for the admin account is …`, `our key …`
+fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
+    if text.is(end, b"=") || text.is(end, b"_") {
+        return None;
+    }
+    let limit = text.run(end, PROSE_MAX, |byte| !matches!(byte, b'\n' | b'\r'));
+    let mut at = end;
+    for _ in 0..9 {
+        at = text.run(at, PROSE_MAX, |byte| byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-'));
+        for mark in ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"] {
+            if text.is(at, mark.as_bytes()) {
+                at = text.skip_spaces(at + mark.len());
+            }
+        }
+        if limit <= at {
+            return None;
+        }
+        let stop = text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
+        let stop = unstarred(text, at, trimmed(text, at, stop.max(at), Setting::Open));
+        let word = text.slice(at, stop);
+        let exclaimed = word.strip_suffix('!').filter(|rest| is_secret(rest, class, Setting::Open) && !rest.bytes().any(|byte| byte.is_ascii_punctuation()) && text.at(stop) != b' ');
+        let word = exclaimed.unwrap_or(word);
+        let another = word.split_once('=').is_some_and(|(name, rest)| !rest.is_empty() && name.bytes().all(is_word));
+        if is_secret(word, class, Setting::Open) && !another && (!word.contains('@') || class == Class::Password) {
+            return Some(Value { start: at, end: at + word.len(), setting: Setting::Open });
+        }
+        // A sentence ends; what follows is about something else.
+        if word.is_empty() || matches!(text.at(stop), b'.' | b'?' | b'!' | b';') {
+            return None;
+        }
+        at = stop;
+        if text.at(at) == b',' {
+            at += 1;
+        }
+    }
+    None
+}

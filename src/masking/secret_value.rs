@@ -1,0 +1,166 @@
+//! Whether a value is a secret, or a word, a reference, a call, a placeholder.
+
+use super::{checks::entropy, secret_name::Class, token::is_dummy};
+
+/// How sure it is that a value stands there, and not a word of code or prose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// Between quotes, in a tag, or behind `NAME=`.
+    Closed,
+    /// Bare, as in YAML or behind a flag.
+    Bare,
+    /// Bare in code or prose.
+    Open,
+}
+
+/// Words that stand where secrets stand, and are none.
+const WORDS: &[&str] = &[
+    "string", "str", "text", "password", "passwd", "secret", "token", "required", "optional", "hidden", "null", "none", "nil", "true", "false",
+    "undefined", "input", "forgot", "reset", "change", "invalid", "incorrect", "missing", "expired", "empty", "default", "hashed", "bcrypt",
+    "argon2", "argon2id", "scrypt", "pbkdf2", "md5", "sha1", "sha256", "sha512", "encrypted", "enabled", "disabled", "prompt", "stdin", "vault", "keyring",
+    "nullable", "varchar", "integer", "number", "boolean", "value", "username", "user", "basic", "bearer", "oauth", "oauth2", "digest",
+    "credentials", "passphrase", "passwords", "apikey", "api_key", "api-key", "key", "unset", "disable", "enable", "allow", "deny", "yes",
+    "no", "on", "off", "never", "always", "public", "private", "internal", "masked", "removed", "hidden", "sensitive", "unknown", "tbd", "n/a", "confirm",
+    "current", "new", "old", "wrong", "weak", "strong", "login", "access", "refresh", "header", "cookie", "session", "csrf", "jwt", "hs256", "rs256", "es256", "base64", "utf8", "utf-8", "ascii", "hex", "plain", "plaintext",
+    "test", "optional", "keyword", "identifier", "operator", "object", "function", "property", "method", "class", "field", "type", "auto", "generate", "generated", "random", "rotate", "rotated",
+];
+
+/// Whether a value under a name of that class is a secret.
+pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
+    let bytes = value.as_bytes();
+    if is_reference(bytes) || is_placeholder(value) {
+        return false;
+    }
+    match class {
+        Class::Phrase => 8 <= value.chars().count() && setting != Setting::Open,
+        Class::Password => is_password(value, setting),
+        Class::Token | Class::Key => is_random(bytes, if setting == Setting::Open { 16 } else { 10 }) && !(setting == Setting::Open && is_uuid(bytes)),
+        Class::Weak => is_random(bytes, 20) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes),
+    }
+}
+
+fn is_password(value: &str, setting: Setting) -> bool {
+    let letters = value.chars().count();
+    if value.contains(char::is_whitespace) {
+        return false;
+    }
+    let digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    let alphabetic = value.chars().any(char::is_alphabetic);
+    let symbol = value.bytes().any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
+    let mixed = value.chars().any(char::is_uppercase) && value.chars().skip(1).any(char::is_lowercase);
+    match setting {
+        Setting::Closed => 4 <= letters && !(value.starts_with('/') && !digit),
+        Setting::Bare => 5 <= letters && (digit && (alphabetic || 6 <= letters) || symbol && alphabetic),
+        Setting::Open => (6 <= letters && alphabetic && (digit && (symbol || 8 <= letters || mixed) || symbol && mixed)) && !is_wordish(value),
+    }
+}
+
+/// Words, paths, versions and dates that have a digit or a sign.
+fn is_wordish(value: &str) -> bool {
+    let parts = value.split(['-', '_', '.', '/', ':', '(', ')', ',']).filter(|part| !part.is_empty());
+    let mut any = false;
+    for part in parts {
+        any = true;
+        let digits = part.bytes().filter(u8::is_ascii_digit).count();
+        let letters = part.chars().filter(|letter| letter.is_alphabetic()).count();
+        let plain = part.chars().all(char::is_alphanumeric);
+        // Sha256, step2, 12th: letters on one side, at most four digits on the other
+        let word = plain && (digits == 0 || letters == 0 || (digits <= 4 && (part.trim_end_matches(|c: char| c.is_ascii_digit()).len() + digits == part.len()) && part.chars().skip(1).all(|c| !c.is_uppercase()) && letters < 8 && value.len() != part.len()));
+        if !word {
+            return false;
+        }
+    }
+    any
+}
+
+/// Drawn at random: long, letters and digits mixed, no words in a row.
+fn is_random(bytes: &[u8], least: usize) -> bool {
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let odd = bytes.iter().filter(|byte| !byte.is_ascii_alphanumeric() && !b"-_.+/=~:%!*@#$^&|".contains(byte)).count();
+    let upper = bytes.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    let lower = letters - upper;
+    let mixed = digits != 0 && letters != 0 || (24 <= bytes.len() && 4 < upper && 4 < lower);
+    let floor = if bytes.len() < 16 { 2.6 } else { 3.0 };
+    bytes.len() >= least && odd == 0 && mixed && floor < entropy(bytes) && !std::str::from_utf8(bytes).is_ok_and(is_wordish) && !is_path(bytes)
+}
+
+fn is_path(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"/") && !bytes.ends_with(b"=") && bytes.iter().filter(|byte| **byte == b'/').count() > 1
+        || bytes.starts_with(b"./")
+        || bytes.starts_with(b"~/")
+        || bytes.windows(3).any(|part| part == b"://")
+}
+
+fn is_uuid(bytes: &[u8]) -> bool {
+    bytes.len() == 36 && bytes.iter().enumerate().all(|(i, byte)| if matches!(i, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
+}
+
+/// A hash has the length of one and only hexadecimal digits.
+fn is_hash(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_hexdigit) || bytes.starts_with(b"sha")
+}
+
+/// A variable, a template, a call, a path of names: where the secret is, but not the secret.
+pub(super) fn is_reference(value: &[u8]) -> bool {
+    const HEADS: &[&[u8]] = &[
+        b"$", b"{", b"<", b"#{", b"@{", b"%(", b"process.env", b"os.environ", b"os.getenv", b"env.", b"ENV[", b"env(", b"System.getenv", b"secrets.",
+        b"vault:", b"ref+", b"arn:", b"ssm:", b"file:", b"op://", b"!", b"getenv(", b"config.", b"settings.", b"self.", b"this.", b"args.", b"options.", b"params.",
+        b"request.", b"req.", b"os.", b"var.", b"local.", b"data.", b"module.", b"import.meta", b"keyring.", b"getpass", b"input(", b"None", b"null", b"&", b"/run/secrets", b"/etc/", b"/var/", b"http://", b"https://",
+    ];
+    let head = HEADS.iter().any(|head| value.starts_with(head)) && !(value.first() == Some(&b'!') && value.len() < 16 && 2 < value.iter().filter(|byte| byte.is_ascii_digit()).count());
+    let dollar = value.starts_with(b"$") && !value.get(1).is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'{' | b'(' | b'_'));
+    let percent = value.starts_with(b"%") && value.ends_with(b"%") && 2 < value.len();
+    let name_end = value.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))).unwrap_or(value.len());
+    let call = 1 < name_end && matches!(value.get(name_end), Some(b'(' | b'[')) && value.get(..name_end).is_some_and(|name| name.iter().any(u8::is_ascii_lowercase)) && matches!(value.last(), Some(b')' | b']' | b'(' | b'['));
+    let path = name_end == value.len() && value.contains(&b'.') && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'));
+    (head && !dollar) || percent || call || path
+}
+
+/// Text that stands for a secret in examples, and words that are no secret.
+fn is_placeholder(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    let bytes = lower.as_bytes();
+    let same = bytes.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
+    let upper_name = value.contains('_') && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    WORDS.contains(&lower.as_str()) || same || is_dummy(bytes) || upper_name || value.contains("...") || value.contains('…')
+        || (value.starts_with('[') && value.ends_with(']'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_told_from_words() {
+        use Setting::{Bare, Closed, Open};
+        let yes: &[(&str, Class, Setting)] = &[
+            ("hunter2", Class::Password, Bare),
+            ("letmein", Class::Password, Closed),
+            ("CorrectSky9580%", Class::Password, Open),
+            ("0V8W-9llSjoH7q", Class::Password, Open),
+            ("4iCA2ylg5jvFoa32QdY25Smg", Class::Key, Open),
+            ("d4e77015d0cca2109112b560f07c5cec", Class::Key, Closed),
+        ];
+        for (value, class, setting) in yes {
+            assert!(is_secret(value, *class, *setting), "{value}");
+        }
+        let no: &[(&str, Class, Setting)] = &[
+            ("${DB_PASSWORD}", Class::Password, Closed),
+            ("process.env.SECRET", Class::Password, Bare),
+            ("getpass.getpass('Password:", Class::Password, Open),
+            ("form.password.data", Class::Password, Open),
+            ("required", Class::Password, Closed),
+            ("changeme", Class::Password, Closed),
+            ("your-api-key-here", Class::Key, Closed),
+            ("<redacted>", Class::Password, Closed),
+            ("catalog:v2:items", Class::Weak, Closed),
+            ("4096", Class::Token, Closed),
+            ("minimum", Class::Password, Open),
+            ("ingest-tls", Class::Token, Bare),
+        ];
+        for (value, class, setting) in no {
+            assert!(!is_secret(value, *class, *setting), "{value}");
+        }
+    }
+}

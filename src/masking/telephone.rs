@@ -1,0 +1,220 @@
+//! Telephone numbers: international ones by the plan of their country, national ones by how countries write them.
+//!
+//! Lengths are those of the national numbers in ITU-T E.164 plans; they are bounds, not lists of ranges in use.
+
+use super::{
+    kind::{Kind, Rank},
+    number::{Joint, Number, value},
+    scan::Scan,
+    words::Tag,
+};
+
+/// Country codes with the least and the most digits that follow them.
+const PLANS: &[(u64, usize, usize)] = &[
+    (1, 10, 10), (7, 10, 10), (20, 8, 10), (27, 9, 9), (30, 10, 10), (31, 9, 10), (32, 8, 9), (33, 9, 9), (34, 9, 9),
+    (36, 8, 9), (39, 6, 12), (40, 9, 9), (41, 9, 9), (43, 7, 13), (44, 9, 10), (45, 8, 8), (46, 7, 10), (47, 8, 8),
+    (48, 9, 9), (49, 6, 12), (51, 8, 9), (52, 10, 11), (53, 6, 8), (54, 10, 11), (55, 10, 11), (56, 8, 9), (57, 8, 10),
+    (58, 10, 10), (60, 8, 10), (61, 9, 9), (62, 8, 12), (63, 8, 10), (64, 8, 10), (65, 8, 8), (66, 8, 9), (81, 9, 10),
+    (82, 8, 11), (84, 9, 10), (86, 9, 11), (90, 10, 10), (91, 10, 10), (92, 9, 10), (93, 9, 9), (94, 9, 9), (95, 8, 10),
+    (98, 10, 10), (211, 9, 9), (212, 9, 9), (213, 8, 9), (216, 8, 8), (218, 8, 9), (220, 7, 7), (221, 9, 9), (222, 8, 8),
+    (223, 8, 8), (224, 8, 9), (225, 8, 10), (226, 8, 8), (227, 8, 8), (228, 8, 8), (229, 8, 10), (230, 7, 8), (231, 7, 9),
+    (232, 8, 8), (233, 9, 9), (234, 8, 10), (235, 8, 8), (236, 8, 8), (237, 8, 9), (238, 7, 7), (239, 7, 7), (240, 9, 9),
+    (241, 7, 8), (242, 9, 9), (243, 8, 9), (244, 9, 9), (245, 7, 9), (248, 7, 7), (249, 9, 9), (250, 9, 9), (251, 9, 9),
+    (252, 7, 9), (253, 8, 8), (254, 9, 9), (255, 9, 9), (256, 9, 9), (257, 8, 8), (258, 8, 9), (260, 9, 9), (261, 9, 10),
+    (262, 9, 9), (263, 8, 10), (264, 8, 9), (265, 7, 9), (266, 8, 8), (267, 7, 8), (268, 8, 8), (269, 7, 7), (291, 7, 7),
+    (297, 7, 7), (298, 6, 6), (299, 6, 6), (350, 8, 8), (351, 9, 9), (352, 5, 11), (353, 7, 10), (354, 7, 9), (355, 8, 9),
+    (356, 8, 8), (357, 8, 8), (358, 6, 12), (359, 7, 9), (370, 8, 8), (371, 8, 8), (372, 7, 8), (373, 8, 8), (374, 8, 8),
+    (375, 9, 9), (376, 6, 9), (377, 8, 9), (378, 6, 10), (380, 9, 9), (381, 8, 10), (382, 8, 8), (383, 8, 9), (385, 8, 9),
+    (386, 8, 8), (387, 8, 9), (389, 8, 8), (420, 9, 9), (421, 9, 9), (423, 7, 9), (501, 7, 7), (502, 8, 8), (503, 8, 8),
+    (504, 8, 8), (505, 8, 8), (506, 8, 8), (507, 7, 8), (509, 8, 8), (590, 9, 9), (591, 8, 8), (592, 7, 7), (593, 8, 9),
+    (594, 9, 9), (595, 8, 9), (596, 9, 9), (597, 6, 7), (598, 8, 8), (599, 7, 8), (670, 7, 8), (673, 7, 7), (674, 7, 7),
+    (675, 8, 8), (676, 5, 7), (677, 5, 7), (678, 5, 7), (679, 7, 7), (685, 5, 7), (686, 5, 8), (687, 6, 6), (689, 6, 8),
+    (850, 8, 10), (852, 8, 8), (853, 8, 8), (855, 8, 9), (856, 8, 10), (880, 8, 10), (886, 8, 9), (960, 7, 7), (961, 7, 8),
+    (962, 8, 9), (963, 8, 9), (964, 8, 10), (965, 8, 8), (966, 9, 9), (967, 7, 9), (968, 8, 8), (970, 8, 9), (971, 8, 9),
+    (972, 8, 9), (973, 8, 8), (974, 8, 8), (975, 7, 8), (976, 8, 8), (977, 8, 10), (992, 9, 9), (993, 8, 8), (994, 9, 9),
+    (995, 9, 9), (996, 9, 9), (998, 9, 9),
+];
+
+/// How numbers are written within a country: the first digits, the groups, whether such a form is telling by itself.
+struct Habit {
+    first: &'static [u8],
+    groups: &'static [usize],
+    telling: bool,
+}
+
+const fn habit(first: &'static [u8], groups: &'static [usize], telling: bool) -> Habit {
+    Habit { first, groups, telling }
+}
+
+/// Forms without a trunk zero; those with one are known by the zero.
+const HABITS: &[Habit] = &[
+    habit(&[6, 7, 8, 9], &[3, 2, 2, 2], true),    // Spain, Poland
+    habit(&[5, 6, 7, 8, 9], &[3, 3, 3], false),   // Spain, Poland, Portugal, Czechia
+    habit(&[1, 2, 3, 4, 5, 6, 7, 8], &[2, 3, 2, 2], false), // Poland
+    habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[2, 2, 2, 2], false), // Norway, Denmark
+    habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[3, 2, 3], false), // Norway
+    habit(&[2, 3, 5, 6, 8, 9], &[4, 4], false),   // Singapore, Hong Kong
+    habit(&[6, 7, 8, 9], &[5, 5], false),         // India
+    habit(&[6, 7, 8, 9], &[4, 3, 3], false),
+    habit(&[1], &[3, 4, 4], true),                // China, mobile
+    habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[2, 5, 4], false), // Brazil, mobile
+    habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[2, 4, 4], false), // Brazil, Mexico
+    habit(&[3], &[3, 7], false),                  // Italy, mobile
+    habit(&[3], &[3, 3, 4], true),
+    habit(&[3], &[3, 6], false),
+    habit(&[8], &[1, 3, 3, 2, 2], true),          // Russia
+    habit(&[9], &[3, 3, 2, 2], false),
+    habit(&[2, 6], &[3, 7], false),               // Greece
+    habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[3, 4], false), // local
+    habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[4, 6], false),
+];
+
+/// What makes a number a telephone number.
+pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
+    let len = number.digits.len();
+    if !(6..=17).contains(&len) || (!number.plus && (dated(number) || decimal(number))) {
+        return None;
+    }
+    if number.plus {
+        let fits = plan(number.digits, bracketed_zero(number));
+        return fits.then_some((Kind::Phone, Rank::Proved));
+    }
+    let named = || scan.says(number.start, number.end, |tag| tag == Tag::Phone);
+    let denied = || scan.denies(number.start, number.end);
+    if number.digits.starts_with(&[0, 0]) && !number.digits.starts_with(&[0, 0, 0]) {
+        let tail = number.digits.get(2..).unwrap_or(&[]);
+        if 11 <= len && plan(tail, bracketed_zero(number)) && !denied() {
+            return Some((Kind::Phone, Rank::Shaped));
+        }
+    }
+    if nanp_written(number) && !denied() && !another(scan, number) {
+        return Some((Kind::Phone, Rank::Shaped));
+    }
+    if trunk_written(number) && !denied() && !another(scan, number) {
+        return Some((Kind::Phone, Rank::Shaped));
+    }
+    let habit = HABITS.iter().find(|habit| number.shape(habit.groups) && habit.first.contains(&number.digit(0)));
+    if habit.is_some_and(|habit| habit.telling) && plain_joints(number) && !denied() && !another(scan, number) {
+        return Some((Kind::Phone, Rank::Shaped));
+    }
+    if area_bracketed(number) && (8..=11).contains(&len) && !denied() && !another(scan, number) {
+        return Some((Kind::Phone, Rank::Shaped));
+    }
+    let possible = (7..=15).contains(&len) && (number.is_bare() || habit.is_some() || 2 <= number.groups.len());
+    (possible && named()).then_some((Kind::Phone, Rank::Named))
+}
+
+/// A word beside the number says that it is another kind of number.
+fn another(scan: &Scan<'_>, number: &Number<'_>) -> bool {
+    scan.says(number.start, number.end, |tag| {
+        matches!(tag, Tag::Ssn | Tag::Sin | Tag::Card | Tag::National(_) | Tag::Passport)
+    })
+}
+
+fn plain_joints(number: &Number<'_>) -> bool {
+    !matches!(number.joint(), Joint::Slash | Joint::Loose)
+}
+
+/// `+44 (0)20 …`: the zero in brackets is dialled at home only.
+fn bracketed_zero(number: &Number<'_>) -> Option<usize> {
+    let mut at = 0;
+    for group in number.groups {
+        if group.bracketed && group.len == 1 && number.digit(at) == 0 && at != 0 {
+            return Some(at);
+        }
+        at += group.len;
+    }
+    None
+}
+
+/// Whether digits are a country code and as many digits as its plan has.
+fn plan(digits: &[u8], dropped: Option<usize>) -> bool {
+    let digits: Vec<u8> =
+        digits.iter().enumerate().filter(|(i, _)| Some(*i) != dropped).map(|(_, digit)| *digit).collect();
+    PLANS.iter().any(|(code, least, most)| {
+        let width = if *code < 10 { 1 } else if *code < 100 { 2 } else { 3 };
+        let Some((head, tail)) = digits.split_at_checked(width) else { return false };
+        // Many write the trunk zero behind the country code.
+        let tail = if tail.first() == Some(&0) && !matches!(*code, 39 | 225 | 378) { tail.get(1..).unwrap_or(&[]) } else { tail };
+        value(head) == *code && (*least..=*most).contains(&tail.len()) && (*code != 1 || nanp(tail))
+    })
+}
+
+/// Area and exchange of ten digits as the North American plan assigns them.
+fn nanp(digits: &[u8]) -> bool {
+    let at = |i: usize| digits.get(i).copied().unwrap_or(0);
+    let area = (2..=9).contains(&at(0)) && at(1) != 9 && !(at(1) == 1 && at(2) == 1);
+    let exchange = (2..=9).contains(&at(3)) && !(at(4) == 1 && at(5) == 1);
+    digits.len() == 10 && area && exchange
+}
+
+/// (415) 555-2671, 415-555-2671, 415.555.2671, 1-415-555-2671, 415 555 2671
+fn nanp_written(number: &Number<'_>) -> bool {
+    let long = number.shape(&[1, 3, 3, 4]) && number.digit(0) == 1;
+    let digits = if long { number.digits.get(1..).unwrap_or(&[]) } else { number.digits };
+    let joints = !number.groups.iter().any(|group| group.joint == Joint::Slash);
+    (long || number.shape(&[3, 3, 4])) && joints && nanp(digits)
+}
+
+/// A trunk zero and groups: 0121 234 0413, 06 15 14 35 34, 030/1234567, 03-1234-5678.
+fn trunk_written(number: &Number<'_>) -> bool {
+    let (head, second) = (number.group_len(0), number.digit(1));
+    let lens = (8..=12).contains(&number.digits.len()) && (2..=6).contains(&head);
+    let parts = number.groups.iter().skip(1);
+    let groups = (2..=6).contains(&number.groups.len()) && parts.clone().all(|group| (2..=8).contains(&group.len));
+    let bracketed_first = number.groups.first().is_some_and(|group| group.bracketed);
+    let even = number.joint() != Joint::Loose
+        || bracketed_first
+        || parts.clone().skip(1).all(|group| group.joint == Joint::Space)
+        || parts.clone().all(|group| matches!(group.joint, Joint::Space | Joint::Dash));
+    number.digit(0) == 0 && second != 0 && lens && groups && even && number.digits.len() != 8 + usize::from(head == 2 && number.shape(&[2, 2, 4])) 
+}
+
+/// (11) 91234-5678: an area in brackets at the beginning.
+fn area_bracketed(number: &Number<'_>) -> bool {
+    number.groups.first().is_some_and(|group| group.bracketed && (2..=5).contains(&group.len))
+        && 2 <= number.groups.len()
+        && number.groups.iter().skip(1).all(|group| 2 <= group.len && group.joint != Joint::Slash)
+}
+
+/// A date, or a date with a time behind it.
+fn dated(number: &Number<'_>) -> bool {
+    let lens: Vec<usize> = number.groups.iter().map(|group| group.len).collect();
+    let year = |value: u64| (1900..=2099).contains(&value);
+    match lens.as_slice() {
+        [4, 2, 2, ..] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
+        [4, 4] => year(number.value(0, 4)) && year(number.value(4, 8)),
+        [a @ (1 | 2), b @ (1 | 2), 4, ..] => {
+            number.value(0, *a) <= 31 && number.value(*a, a + b) <= 31 && year(number.value(a + b, a + b + 4))
+        }
+        [8, 4 | 6] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
+        [8] => year(number.value(0, 4)) && (1..=12).contains(&number.value(4, 6)) && (1..=31).contains(&number.value(6, 8)),
+        _ => false,
+    }
+}
+
+/// Thousands in groups of three, or a number with a decimal point.
+fn decimal(number: &Number<'_>) -> bool {
+    let thousands = number.group_len(0) < 3 && number.groups.iter().skip(1).all(|group| group.len == 3);
+    let point = number.groups.len() == 2 && number.joint() == Joint::Dot;
+    (2 <= number.groups.len() && thousands && matches!(number.joint(), Joint::Dot | Joint::Space)
+        && number.digit(0) != 0)
+        || point
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_bound_what_follows_a_country_code() {
+        let digits = |text: &str| text.bytes().map(|byte| byte - b'0').collect::<Vec<_>>();
+        for right in ["14155552671", "442079460958", "4930123456", "33612345678", "8613800138000", "390612345678"] {
+            assert!(plan(&digits(right), None), "{right}");
+        }
+        for wrong in ["11155552671", "1415555267", "999123456789", "4512345"] {
+            assert!(!plan(&digits(wrong), None), "{wrong}");
+        }
+        assert!(plan(&digits("4402079460958"), Some(2)));
+    }
+}
