@@ -23,14 +23,19 @@ pub(super) fn find_dotted(scan: &mut Scan<'_>, cluster: &Cluster) -> usize {
         if !dots || !begins || !ends || number.plus {
             continue;
         }
-        let (start, end) = (number.groups.first().map_or(0, |group| group.start), number.groups.last().map_or(0, |group| group.end));
+        let (start, end) =
+            (number.groups.first().map_or(0, |group| group.start), number.groups.last().map_or(0, |group| group.end));
         let mut at = 0;
         let octets = number.groups.iter().all(|group| {
             let (from, zero) = (at, number.digit(at) == 0);
             at += group.len;
             group.len <= 3 && number.value(from, at) <= 255 && !(zero && 1 < group.len)
         });
-        if octets && !reserved(number.value(0, number.group_len(0)), scan.text.slice(start, end)) && stands_alone(scan, start, end) && !versioned(scan, start, end) {
+        if octets
+            && !reserved(number.value(0, number.group_len(0)), scan.text.slice(start, end))
+            && stands_alone(scan, start, end)
+            && !versioned(scan, start, end)
+        {
             scan.add(Kind::IpAddress, start, end, Rank::Shaped);
             taken = first + 4;
         }
@@ -60,10 +65,16 @@ fn stands_alone(scan: &Scan<'_>, start: usize, end: usize) -> bool {
 fn versioned(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     let text = scan.text;
     let (before, earlier) = (text.before(start), text.before(start.saturating_sub(1)));
-    let operator = matches!(before, b'=' | b'<' | b'>' | b'~' | b'^') && matches!(earlier, b'=' | b'<' | b'>' | b'~' | b'!');
+    let operator =
+        matches!(before, b'=' | b'<' | b'>' | b'~' | b'^') && matches!(earlier, b'=' | b'<' | b'>' | b'~' | b'!');
     // Chrome/120.0.0.0, package@1.2.3.4, name-1.2.3.4
     let product = match before {
-        b'/' => is_word(earlier) && !scan.words.before(start, 60, |tag| (tag == Tag::Scheme).then_some(())).is_some_and(|(_, distance)| distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace)),
+        b'/' => {
+            is_word(earlier)
+                && !scan.words.before(start, 60, |tag| (tag == Tag::Scheme).then_some(())).is_some_and(
+                    |(_, distance)| distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace),
+                )
+        }
         b'-' => earlier.is_ascii_alphabetic(),
         _ => false,
     };
@@ -101,7 +112,10 @@ pub(super) fn find_colons(scan: &mut Scan<'_>, start: usize) -> usize {
     let text = scan.text;
     let mut end = text.run(start, usize::MAX - start, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
     let whole = end;
-    while start < end && matches!(text.before(end), b':' | b'.') && !(text.before(end) == b':' && text.before(end - 1) == b':') {
+    while start < end
+        && matches!(text.before(end), b':' | b'.')
+        && !(text.before(end) == b':' && text.before(end - 1) == b':')
+    {
         end -= 1;
     }
     let before = text.before(start);
@@ -129,7 +143,9 @@ fn is_ipv6(scan: &Scan<'_>, address: &str, start: usize, end: usize) -> bool {
     }
     // Short forms are also words of programming languages, times and ratios.
     let wide = address.split(':').any(|group| 3 <= group.len());
-    (3 <= groups && digits && wide) || groups == 8 || (2 <= groups && wide && digits && address.contains("::"))
+    (3 <= groups && digits && wide)
+        || groups == 8
+        || (2 <= groups && wide && digits && address.contains("::"))
         || (scan.words.around(start, end, Tag::Ip, 24) && wide)
 }
 
@@ -143,7 +159,8 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
     let text = scan.text;
     if mark == b'-' && mac_pairs(text.bytes(start, start + 17), b'-') {
         let end = start + 17;
-        if !is_word(text.at(end)) && !(text.at(end) == b'-' && is_word(text.at(end + 1))) && text.before(start) != b'-' {
+        if !is_word(text.at(end)) && !(text.at(end) == b'-' && is_word(text.at(end + 1))) && text.before(start) != b'-'
+        {
             add_mac(scan, start, end);
         }
         return end;

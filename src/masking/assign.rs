@@ -44,8 +44,13 @@ impl Assigned {
         }
         self.done = end;
         let name = text.slice(start, end).trim_start_matches(['-', '.']);
-        let Some(class) = class(name).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end)) else { return };
-        let value = assigned(text, start, end).map(|value| authorization(text, value)).or_else(|| self.quoted(text, end, class));
+        let Some(class) = class(name).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
+        else {
+            return;
+        };
+        let value = assigned(text, start, end)
+            .map(|value| authorization(text, value))
+            .or_else(|| self.quoted(text, end, class));
         let found = match value {
             Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
             Some(value) if value.setting != Setting::Open => None,
@@ -57,7 +62,12 @@ impl Assigned {
                 Class::Token => Kind::SecretToken,
                 Class::Key | Class::Weak => Kind::GenericApiKey,
             };
-            scan.add(kind, start, end, if setting == Setting::Closed { Rank::Shaped } else { Rank::Named });
+            scan.add(
+                kind,
+                start,
+                end,
+                if matches!(setting, Setting::Closed | Setting::Quoted) { Rank::Shaped } else { Rank::Named },
+            );
             self.done = self.done.max(end);
         }
     }
@@ -109,10 +119,14 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         }
     }
     let spaced = text.skip_spaces(at);
-    let flag = start.checked_sub(0).is_some_and(|start| text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-'));
+    let flag = start
+        .checked_sub(0)
+        .is_some_and(|start| text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-'));
     let (mark, loose) = match text.at(spaced) {
         b'=' if text.at(spaced + 1) == b'>' => (2, true),
-        b'=' if text.at(spaced + 1) != b'=' && text.at(spaced + 1) != b'~' => (1, spaced != at || text.space(spaced + 1) != 0),
+        b'=' if text.at(spaced + 1) != b'=' && text.at(spaced + 1) != b'~' => {
+            (1, spaced != at || text.space(spaced + 1) != 0)
+        }
         b':' if text.at(spaced + 1) == b'=' => (2, true),
         b':' if text.at(spaced + 1) != b':' => (1, false),
         b'?' if text.at(spaced + 1) == b'=' => (2, true),
@@ -133,7 +147,11 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
     let found = value(text, from, setting)?;
     // password: str = "…"
     let next = text.skip_spaces(found.end);
-    if found.setting != Setting::Closed && text.at(next) == b'=' && text.at(next + 1) != b'=' && next != found.end {
+    if !matches!(found.setting, Setting::Closed | Setting::Quoted)
+        && text.at(next) == b'='
+        && text.at(next + 1) != b'='
+        && next != found.end
+    {
         return value(text, text.skip_spaces(next + 1), Setting::Open);
     }
     Some(found)
@@ -144,8 +162,35 @@ fn begins_line(text: Text<'_>, start: usize) -> bool {
     let line = text.run_back(start, 48, |byte| !matches!(byte, b'\n' | b'\r'));
     let head = text.slice(text.floor(line), start).trim();
     let head = head.strip_prefix("-").map_or(head, str::trim);
-    head.is_empty() || matches!(head, "export" | "set" | "ENV" | "ARG" | "env" | "$env:" | "setx" | "-e" | "--env" | "+" | ">" | "environment:" | "\"" | "'" | "#" | "//" | "let" | "declare -x")
-        || head.ends_with(" -e") || head.ends_with(" --env") || head.ends_with(" export") || head.ends_with("; export") || head.ends_with('&') || head.ends_with('?') || head.ends_with(';')
+    head.is_empty()
+        || matches!(
+            head,
+            "export"
+                | "set"
+                | "ENV"
+                | "ARG"
+                | "env"
+                | "$env:"
+                | "setx"
+                | "-e"
+                | "--env"
+                | "+"
+                | ">"
+                | "environment:"
+                | "\""
+                | "'"
+                | "#"
+                | "//"
+                | "let"
+                | "declare -x"
+        )
+        || head.ends_with(" -e")
+        || head.ends_with(" --env")
+        || head.ends_with(" export")
+        || head.ends_with("; export")
+        || head.ends_with('&')
+        || head.ends_with('?')
+        || head.ends_with(';')
         || head.split(' ').all(|word| word.contains('=') && !word.ends_with('='))
 }
 
@@ -159,7 +204,8 @@ fn value(text: Text<'_>, start: usize, setting: Setting) -> Option<Value> {
     if matches!(text.at(at), b'"' | b'\'' | b'`') || (text.at(at) == b'\\' && matches!(text.at(at + 1), b'"' | b'\'')) {
         return quote(text, at);
     }
-    let mut end = text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
+    let mut end =
+        text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
     if at == end {
         return None;
     }
@@ -167,7 +213,10 @@ fn value(text: Text<'_>, start: usize, setting: Setting) -> Option<Value> {
     // Another name begins behind a separator: a=1;b=2, a=1&b=2, a=1,b=2
     for (i, byte) in bytes.iter().enumerate() {
         let next = text.run(at + i + 1, 40, |byte| is_word(byte) || matches!(byte, b'-' | b' '));
-        if matches!(byte, b';' | b'&' | b',') && (matches!(text.at(next), b'=' | b':') || next == end && next == at + i + 1) {
+        if matches!(byte, b';' | b'&' | b',')
+            && (matches!(text.at(next), b'=' | b':') && next != at + i + 1
+                || *byte != b'&' && next == end && next == at + i + 1)
+        {
             end = at + i;
             break;
         }
@@ -182,9 +231,12 @@ fn trimmed(text: Text<'_>, start: usize, mut end: usize, setting: Setting) -> us
         let last = text.before(end);
         let body = text.bytes(start, end);
         let unpaired = |open: u8, close: u8| {
-            last == close && body.iter().filter(|byte| **byte == close).count() > body.iter().filter(|byte| **byte == open).count()
+            last == close
+                && body.iter().filter(|byte| **byte == close).count()
+                    > body.iter().filter(|byte| **byte == open).count()
         };
-        let stop = matches!(last, b',' | b';' | b'\\') || (matches!(last, b'.' | b'?' | b':') && setting != Setting::Closed);
+        let stop =
+            matches!(last, b',' | b';' | b'\\') || (matches!(last, b'.' | b'?' | b':') && setting != Setting::Closed);
         if start < end && (stop || unpaired(b'(', b')') || unpaired(b'[', b']') || unpaired(b'{', b'}')) {
             end -= 1;
         } else {
@@ -215,7 +267,7 @@ fn quote(text: Text<'_>, at: usize) -> Option<Value> {
         i += 1;
     }
     let end = start + i.min(bytes.len());
-    (i < bytes.len() && start < end).then_some(Value { start, end, setting: Setting::Closed })
+    (i < bytes.len() && start < end).then_some(Value { start, end, setting: Setting::Quoted })
 }
 
 /// Authorization: Bearer value
@@ -224,8 +276,14 @@ fn authorization(text: Text<'_>, value: Value) -> Value {
         let end = value.start + scheme.len();
         if text.is_caseless(value.start, scheme.as_bytes()) && text.space(end) != 0 {
             let start = text.skip_spaces(end);
-            let most = if value.setting == Setting::Closed { value.end.max(start) } else { text.len() };
-            let end = text.run(start, VALUE_MAX.min(most - start), |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'\\'));
+            let most = if matches!(value.setting, Setting::Closed | Setting::Quoted) {
+                value.end.max(start)
+            } else {
+                text.len()
+            };
+            let end = text.run(start, VALUE_MAX.min(most - start), |byte| {
+                !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'\\')
+            });
             let end = trimmed(text, start, end, Setting::Bare);
             return Value { start, end, setting: Setting::Bare };
         }
@@ -246,8 +304,11 @@ fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
     let limit = text.run(end, PROSE_MAX, |byte| !matches!(byte, b'\n' | b'\r'));
     let mut at = end;
     for _ in 0..9 {
-        at = text.run(at, PROSE_MAX, |byte| byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-'));
-        for mark in ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"] {
+        at = text.run(at, PROSE_MAX, |byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-')
+        });
+        for mark in ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"]
+        {
             if text.is(at, mark.as_bytes()) {
                 at = text.skip_spaces(at + mark.len());
             }
@@ -255,10 +316,15 @@ fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
         if limit <= at {
             return None;
         }
-        let stop = text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
+        let stop =
+            text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
         let stop = unstarred(text, at, trimmed(text, at, stop.max(at), Setting::Open));
         let word = text.slice(at, stop);
-        let exclaimed = word.strip_suffix('!').filter(|rest| is_secret(rest, class, Setting::Open) && !rest.bytes().any(|byte| byte.is_ascii_punctuation()) && text.at(stop) != b' ');
+        let exclaimed = word.strip_suffix('!').filter(|rest| {
+            is_secret(rest, class, Setting::Open)
+                && !rest.bytes().any(|byte| byte.is_ascii_punctuation())
+                && text.at(stop) != b' '
+        });
         let word = exclaimed.unwrap_or(word);
         let another = word.split_once('=').is_some_and(|(name, rest)| !rest.is_empty() && name.bytes().all(is_word));
         if is_secret(word, class, Setting::Open) && !another && (!word.contains('@') || class == Class::Password) {

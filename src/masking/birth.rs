@@ -29,8 +29,12 @@ const MONTHS: &[&str] = &[
 fn said(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     let birth = |tag: Tag| (tag == Tag::Birth).then_some(());
     let before = scan.words.before(start, REACH, birth);
-    before.is_some_and(|(_, distance)| !scan.text.slice(start - distance, start).contains(['.', ';', '\n']) || distance < 8)
-        || scan.words.after(end, 12, birth).is_some_and(|(_, distance)| !scan.text.slice(end, end + distance).contains(['.', ',', ';', '\n', '"', ':']))
+    before.is_some_and(|(_, distance)| {
+        !scan.text.slice(start - distance, start).contains(['.', ';', '\n']) || distance < 8
+    }) || scan
+        .words
+        .after(end, 12, birth)
+        .is_some_and(|(_, distance)| !scan.text.slice(end, end + distance).contains(['.', ',', ';', '\n', '"', ':']))
 }
 
 /// A date in digits: 1990-05-03, 03.05.1990, 5/3/90, 19900503.
@@ -39,7 +43,9 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
     let year = |value: u64| (1880..=2099).contains(&value);
     let either = |a: u64, b: u64| is_date(a, b) || is_date(b, a);
     let fits = match lens.as_slice() {
-        [4, a @ (1 | 2), b @ (1 | 2)] => year(number.value(0, 4)) && is_date(number.value(4, 4 + a), number.value(4 + a, 4 + a + b)),
+        [4, a @ (1 | 2), b @ (1 | 2)] => {
+            year(number.value(0, 4)) && is_date(number.value(4, 4 + a), number.value(4 + a, 4 + a + b))
+        }
         [a @ (1 | 2), b @ (1 | 2), c @ (2 | 4)] => {
             either(number.value(0, *a), number.value(*a, a + b)) && (*c == 2 || year(number.value(a + b, a + b + 4)))
         }
@@ -49,14 +55,16 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
         }
         _ => false,
     };
-    let joined = number.groups.len() == 1 || matches!(number.joint(), Joint::Dash | Joint::Dot | Joint::Slash | Joint::Space);
+    let joined =
+        number.groups.len() == 1 || matches!(number.joint(), Joint::Dash | Joint::Dot | Joint::Slash | Joint::Space);
     (fits && joined && said(scan, number.start, number.end)).then_some((Kind::DateOfBirth, Rank::Named))
 }
 
 /// Dates with words: 22 March 1963, March 9, 1994, 3 de mayo de 1990, 3. Mai 1990, 1990年5月3日, 12-Jan-1980.
 pub(super) fn find_written(scan: &mut Scan<'_>) {
     let text = scan.text;
-    let places: Vec<(usize, usize)> = scan.words.iter().filter(|hit| hit.tag == Tag::Birth).map(|hit| (hit.start, hit.end)).collect();
+    let places: Vec<(usize, usize)> =
+        scan.words.iter().filter(|hit| hit.tag == Tag::Birth).map(|hit| (hit.start, hit.end)).collect();
     let mut done = 0;
     for (start, end) in places {
         let from = end.max(done);
@@ -75,7 +83,12 @@ pub(super) fn find_written(scan: &mut Scan<'_>) {
             at = text.floor_next(at);
         }
         // 1990年5月3日生
-        if done < from && let Some(first) = (6..24).map(|back| start.saturating_sub(back)).rev().find(|at| date_at(scan, text.floor(*at)) == Some(start)) {
+        if done < from
+            && let Some(first) = (6..24)
+                .map(|back| start.saturating_sub(back))
+                .rev()
+                .find(|at| date_at(scan, text.floor(*at)) == Some(start))
+        {
             scan.add(Kind::DateOfBirth, text.floor(first), start, Rank::Named);
             done = end;
         }

@@ -1,6 +1,10 @@
 //! Which telling words stand around a place. Words are found once per text; asking is a look at a sorted list.
 
-use super::{text::Text, token::PREFIXES, words::{Tag, WORDS}};
+use super::{
+    text::Text,
+    token::PREFIXES,
+    words::{Tag, WORDS},
+};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, MatchKind};
 use std::collections::HashMap;
 
@@ -100,7 +104,8 @@ fn forms(word: &str) -> Vec<String> {
 
 /// Whether two neighbours belong to one word; a capital after a small letter begins another.
 fn joined(left: u8, right: u8) -> bool {
-    (left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric()
+    (left.is_ascii_alphanumeric()
+        && right.is_ascii_alphanumeric()
         && !(left.is_ascii_lowercase() && right.is_ascii_uppercase())
         && left.is_ascii_digit() == right.is_ascii_digit())
         || (left >= 0xC3 && left < 0xCA && right.is_ascii_alphabetic())

@@ -40,7 +40,12 @@ impl Detector {
     pub fn find(&self, text: &str) -> Vec<Finding> {
         let view = Text::new(text);
         let mut found = scan::run(view, self.lexicon.hits(view));
-        found.extend(self.custom.find(text).map(|(kind, start, end)| Finding { kind, start, end, rank: Rank::Ordered }));
+        found.extend(self.custom.find(text).map(|(kind, start, end)| Finding {
+            kind,
+            start,
+            end,
+            rank: Rank::Ordered,
+        }));
         overlap::settle(found)
     }
 

@@ -34,11 +34,15 @@ fn issued(digits: &[u8]) -> bool {
                 || matches!(four, 2221..=2720 | 3528..=3589 | 6011 | 2200..=2204 | 6759 | 6761..=6763 | 9792)
                 || matches!(three, 300..=305 | 644..=649 | 508)
                 || matches!(two, 36 | 38 | 39 | 60 | 81 | 82)
-                || matches!(six, 636_368 | 438_935 | 504_175 | 451_416 | 636_297 | 606_282 | 637_095 | 500_000..=509_999)
+                || matches!(
+                    six,
+                    636_368 | 438_935 | 504_175 | 451_416 | 636_297 | 606_282 | 637_095 | 500_000..=509_999
+                )
         }
         17 | 18 => matches!(two, 62) || matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763),
         19 => {
-            matches!(two, 62) || digits.first() == Some(&4)
+            matches!(two, 62)
+                || digits.first() == Some(&4)
                 || matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 | 6011)
         }
         12 => matches!(four, 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763),
@@ -51,7 +55,12 @@ fn prefix(digits: &[u8], len: usize) -> u64 {
 }
 
 fn card(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
-    if !(12..=19).contains(&number.digits.len()) || !issued(number.digits) || !checks::luhn(number.digits) {
+    if !(12..=19).contains(&number.digits.len()) || !checks::luhn(number.digits) {
+        return None;
+    }
+    let said = scan.says(number.start, number.end, |tag| tag == Tag::Card);
+    // Beside its name a card may be of an issuer that no list has.
+    if !issued(number.digits) && !(said && matches!(number.digit(0), 3..=6)) {
         return None;
     }
     let printed = number.shape(&[4, 4, 4, 4])
@@ -61,9 +70,8 @@ fn card(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
         || number.shape(&[6, 13])
         || number.shape(&[4, 4, 4, 4, 2]);
     let even = !matches!(number.joint(), Joint::Loose | Joint::Slash);
-    let said = scan.says(number.start, number.end, |tag| tag == Tag::Card);
     let denied = scan.denies(number.start, number.end);
-    let common = matches!(number.digits.len(), 15 | 16);
+    let common = matches!(number.digits.len(), 14..=16 | 19);
     let accepted = said || (printed && even) || (number.is_bare() && common && !denied);
     accepted.then_some((Kind::CreditCard, Rank::Proved))
 }

@@ -10,8 +10,9 @@ const DOMAIN_MAX: usize = 253;
 /// Names of files look like domains: icon@2x.png.
 const FILE_ENDINGS: &[&str] = &[
     "png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "scss", "js", "jsx", "ts", "tsx", "mjs", "json", "html",
-    "htm", "xml", "yaml", "yml", "toml", "lock", "txt", "md", "csv", "log", "pdf", "gz", "zip", "tar", "jar", "exe", "dll",
-    "so", "py", "rb", "go", "java", "php", "vue", "map", "local_", "conf", "cfg", "ini", "service", "socket", "timer", "target", "mount",
+    "htm", "xml", "yaml", "yml", "toml", "lock", "txt", "md", "csv", "log", "pdf", "gz", "zip", "tar", "jar", "exe",
+    "dll", "so", "py", "rb", "go", "java", "php", "vue", "map", "local_", "conf", "cfg", "ini", "service", "socket",
+    "timer", "target", "mount",
 ];
 
 /// The address around an `@`.
@@ -48,7 +49,10 @@ fn local_start(scan: &Scan<'_>, at: usize) -> usize {
     let text = scan.text;
     let mut start = text.run_back(at, LOCAL_MAX, is_local);
     // o'brien@…, d'angelo@…: an apostrophe after one letter that begins a word
-    if text.before(start) == b'\'' && matches!(text.before(start.saturating_sub(1)), b'o' | b'O' | b'd' | b'D') && !text.word_before(start.saturating_sub(2)) {
+    if text.before(start) == b'\''
+        && matches!(text.before(start.saturating_sub(1)), b'o' | b'O' | b'd' | b'D')
+        && !text.word_before(start.saturating_sub(2))
+    {
         start = start.saturating_sub(2);
     }
     // Characters of other scripts that are no letters (quotes, dashes, commas) and spaces end a name.
@@ -62,7 +66,11 @@ fn local_start(scan: &Scan<'_>, at: usize) -> usize {
     // Text in scripts without spaces runs into an address; a name is in one script.
     let name = text.slice(start, at);
     if name.bytes().last().is_some_and(|byte| byte.is_ascii()) {
-        let cut = name.char_indices().rev().find(|(_, letter)| is_spaceless(*letter)).map_or(0, |(i, letter)| i + letter.len_utf8());
+        let cut = name
+            .char_indices()
+            .rev()
+            .find(|(_, letter)| is_spaceless(*letter))
+            .map_or(0, |(i, letter)| i + letter.len_utf8());
         start += cut;
     }
     while start < at && matches!(text.at(start), b'.' | b'-' | b'%' | b'+') {
@@ -87,7 +95,8 @@ fn domain_end(scan: &Scan<'_>, start: usize) -> Option<usize> {
     let ascii_start = text.at(start).is_ascii();
     let mut end = start;
     for (i, letter) in text.slice(start, limit).char_indices() {
-        let fits = letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.')
+        let fits = letter.is_ascii_alphanumeric()
+            || matches!(letter, '-' | '.')
             || (!letter.is_ascii() && letter.is_alphanumeric() && !(ascii_start && is_spaceless(letter)));
         if !fits {
             break;
@@ -103,15 +112,19 @@ fn domain_end(scan: &Scan<'_>, start: usize) -> Option<usize> {
         }
         domain = rest;
     }
-    let labels = domain.split('.').all(|label| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-'));
+    let labels = domain
+        .split('.')
+        .all(|label| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-'));
     labels.then_some(start + domain.len())
 }
 
 /// Whether a label could be a top-level domain.
 fn is_top(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();
-    let ascii = (2..=24).contains(&label.len()) && (label.bytes().all(|byte| byte.is_ascii_alphabetic()) || lower.starts_with("xn--"));
-    let mixed = label.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) && label.bytes().any(|byte| byte.is_ascii_lowercase());
+    let ascii = (2..=24).contains(&label.len())
+        && (label.bytes().all(|byte| byte.is_ascii_alphabetic()) || lower.starts_with("xn--"));
+    let mixed = label.bytes().skip(1).any(|byte| byte.is_ascii_uppercase())
+        && label.bytes().any(|byte| byte.is_ascii_lowercase());
     let other = !label.is_ascii() && label.chars().all(char::is_alphabetic) && 2 <= label.chars().count();
     (ascii && !mixed && !FILE_ENDINGS.contains(&lower.as_str())) || other
 }
@@ -120,18 +133,22 @@ fn is_top(label: &str) -> bool {
 fn is_remote(scan: &Scan<'_>, start: usize, at: usize, end: usize) -> bool {
     let text = scan.text;
     let user = text.slice(start, at);
-    let path = text.at(end) == b':' && (text.at(end + 1).is_ascii_alphanumeric() || matches!(text.at(end + 1), b'/' | b'~' | b'.'));
+    let path = text.at(end) == b':'
+        && (text.at(end + 1).is_ascii_alphanumeric() || matches!(text.at(end + 1), b'/' | b'~' | b'.'));
     let port = path && text.at(end + 1).is_ascii_digit();
     let host = matches!(user, "git" | "hg" | "svn" | "root" | "ubuntu" | "ec2-user" | "admin" | "deploy" | "ssh");
     let ssh = text.slice(text.floor(start.saturating_sub(12)), start);
     let command = ["ssh ", "scp ", "sftp ", "rsync "].iter().any(|command| ssh.ends_with(command));
-    (matches!(user, "git" | "hg" | "svn") && (path || text.at(end) == b'/')) || (path && !port && (host || command)) || (command && host)
+    (matches!(user, "git" | "hg" | "svn") && (path || text.at(end) == b'/'))
+        || (path && !port && (host || command))
+        || (command && host)
 }
 
 /// Whether the name before the `@` is the user or the password of a URL.
 fn in_authority(scan: &Scan<'_>, start: usize) -> bool {
     let text = scan.text;
-    let from = text.run_back(start, 128, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>'));
+    let from = text
+        .run_back(start, 128, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>'));
     let token = text.bytes(from, start);
     let Some(scheme) = token.windows(3).rposition(|bytes| bytes == b"://") else { return false };
     let authority = token.get(scheme + 3..).unwrap_or(&[]);

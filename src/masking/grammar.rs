@@ -11,8 +11,18 @@ pub(super) const MENTION_MAX: usize = 128;
 
 /// Opening brackets and what closes them.
 const BRACKETS: &[(&str, &str)] = &[
-    ("<", ">"), ("&lt;", "&gt;"), ("&#60;", "&#62;"), ("\\u003c", "\\u003e"), ("%3c", "%3e"), ("\u{ff1c}", "\u{ff1e}"),
-    ("[", "]"), ("{", "}"), ("«", "»"), ("‹", "›"), ("⟨", "⟩"), ("【", "】"),
+    ("<", ">"),
+    ("&lt;", "&gt;"),
+    ("&#60;", "&#62;"),
+    ("\\u003c", "\\u003e"),
+    ("%3c", "%3e"),
+    ("\u{ff1c}", "\u{ff1e}"),
+    ("[", "]"),
+    ("{", "}"),
+    ("«", "»"),
+    ("‹", "›"),
+    ("⟨", "⟩"),
+    ("【", "】"),
 ];
 /// Signs without width, which models and editors strew.
 const UNSEEN: &[&str] = &["\u{200b}", "\u{200c}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{ad}"];

@@ -20,15 +20,20 @@ pub(super) fn find(scan: &mut Scan<'_>, start: usize, end: usize) {
     let Some((code, code_end)) = code(scan, start, end) else { return };
     let code = code.get(..).unwrap_or(&[]);
     let upper: Vec<u8> = code.to_ascii_uppercase();
-    let Some((nation, alone)) = known(&upper) else { return };
+    let temporary = || nino_form(&upper) && scan.labelled(start, Tag::National(Nation::UkNino));
+    let Some((nation, alone)) = known(&upper).or_else(|| temporary().then_some((Nation::UkNino, false))) else {
+        return;
+    };
     let joined = |byte: u8, other: u8| matches!(byte, b'-' | b'.' | b'/' | b'@') && is_word(other);
-    if joined(text.before(start), text.before(start.saturating_sub(1))) || joined(text.at(code_end), text.at(code_end + 1)) {
+    if joined(text.before(start), text.before(start.saturating_sub(1)))
+        || joined(text.at(code_end), text.at(code_end + 1))
+    {
         return;
     }
     let named = scan.says(start, code_end, |tag| {
         matches!(tag, Tag::National(said) if said == nation || said == Nation::Any) || tag == Tag::Passport
     });
-    let cased = code.iter().any(u8::is_ascii_uppercase) && !code.iter().any(u8::is_ascii_lowercase);
+    let cased = !code.iter().any(u8::is_ascii_lowercase);
     if named || (alone && cased && !scan.denies(start, code_end)) {
         scan.add(Kind::NationalId, start, code_end, Rank::Proved);
     }
@@ -55,7 +60,9 @@ fn code(scan: &Scan<'_>, start: usize, end: usize) -> Option<(Vec<u8>, usize)> {
     }
     match (letters, numbers) {
         // NINO in groups: AB 12 34 56 C
-        (2, 0) if text.space(end) != 0 => groups(scan, start, &[2, 2, 2, 2, 1], 9),
+        (2, 0) if text.space(end) != 0 => groups(scan, start, &[2, 2, 2, 2, 1], 9)
+            .or_else(|| groups(scan, start, &[2, 6, 1], 9))
+            .or_else(|| groups(scan, start, &[2, 7], 9)),
         (2, 2) => groups(scan, start, &[4, 2, 2, 1], 9),
         // A123456(7): Hong Kong
         (1 | 2, 6) if text.at(end) == b'(' && text.at(end + 2) == b')' && text.at(end + 1).is_ascii_alphanumeric() => {
@@ -153,7 +160,10 @@ fn known(code: &[u8]) -> Option<(Nation, bool)> {
     let last = code.last().copied().unwrap_or(0);
     let digit = |i: usize| code.get(i).is_some_and(u8::is_ascii_digit);
     let letter = |i: usize| code.get(i).is_some_and(u8::is_ascii_uppercase);
-    let shape = |form: &str| code.len() == form.len() && form.bytes().enumerate().all(|(i, kind)| if kind == b'9' { digit(i) } else { letter(i) });
+    let shape = |form: &str| {
+        code.len() == form.len()
+            && form.bytes().enumerate().all(|(i, kind)| if kind == b'9' { digit(i) } else { letter(i) })
+    };
     match code.len() {
         9 if shape("AA999999A") && nino(code) => Some((Nation::UkNino, true)),
         9 if shape("99999999A") && MOD_23.get(usize_of(code, 0, 8) % 23) == Some(&last) => Some((Nation::Spain, true)),
@@ -168,7 +178,9 @@ fn known(code: &[u8]) -> Option<(Nation, bool)> {
         }
         11 if medicare_us(code) => Some((Nation::UsMedicare, false)),
         12 if german_pension(code) => Some((Nation::Germany, false)),
-        13 if shape("AAAA999999A9A") || shape("AAAA999999AAA") || shape("AAAA999999999") => Some((Nation::Mexico, false)),
+        13 if shape("AAAA999999A9A") || shape("AAAA999999AAA") || shape("AAAA999999999") => {
+            Some((Nation::Mexico, false))
+        }
         16 if italy(code) => Some((Nation::Italy, true)),
         18 if curp(code) => Some((Nation::Mexico, true)),
         18 if last == b'X' && (0..17).all(digit) && china_x(code) => Some((Nation::China, true)),
@@ -189,6 +201,15 @@ fn usize_of(code: &[u8], from: usize, to: usize) -> usize {
 
 fn digits_of(code: &[u8]) -> Vec<u8> {
     code.iter().map(|byte| byte.wrapping_sub(b'0')).collect()
+}
+
+/// Two letters, six digits, a letter: also numbers that were made up for the time being.
+fn nino_form(code: &[u8]) -> bool {
+    code.len() == 9
+        && code
+            .iter()
+            .enumerate()
+            .all(|(i, byte)| if (2..8).contains(&i) { byte.is_ascii_digit() } else { byte.is_ascii_uppercase() })
 }
 
 fn nino(code: &[u8]) -> bool {
@@ -278,7 +299,8 @@ fn german_pension(code: &[u8]) -> bool {
 }
 
 fn italy(code: &[u8]) -> bool {
-    const ODD: [u32; 26] = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
+    const ODD: [u32; 26] =
+        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
     let form = b"AAAAAA99A99A999A";
     let fits = code.iter().zip(form).all(|(byte, kind)| match kind {
         b'9' => byte.is_ascii_digit() || b"LMNPQRSTUV".contains(byte),
@@ -300,7 +322,8 @@ fn italy(code: &[u8]) -> bool {
 
 fn curp(code: &[u8]) -> bool {
     const ORDER: &str = "0123456789ABCDEFGHIJKLMN\u{d1}OPQRSTUVWXYZ";
-    let letters = |from: usize, to: usize| code.get(from..to).is_some_and(|part| part.iter().all(u8::is_ascii_uppercase));
+    let letters =
+        |from: usize, to: usize| code.get(from..to).is_some_and(|part| part.iter().all(u8::is_ascii_uppercase));
     let digits = |from: usize, to: usize| code.get(from..to).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
     if !letters(0, 4) || !digits(4, 10) || !letters(10, 16) || !is_date(number(code, 6, 8), number(code, 8, 10)) {
         return false;

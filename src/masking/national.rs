@@ -95,9 +95,50 @@ const RULES: &[Rule] = &[
     rule(N::UkNhs, 10, &[(&[3, 3, 4], ANY)], nhs, Never),
     rule(N::UsItin, 9, &[(&[3, 2, 4], ANY)], itin, Never),
     rule(N::Taiwan, 8, &[], |_| true, Never),
+    rule(N::Hungary, 10, &[], |d| d.first() == Some(&8), Never),
+    rule(N::Hungary, 9, &[(&[3, 3, 3], ANY)], |d| weighted(d, &[3, 7, 3, 7, 3, 7, 3, 7]) % 10 == at(d, 8), Never),
+    rule(N::FormerYugoslavia, 13, &[], yugoslavia, Never),
+    rule(N::Ukraine, 10, &[], |d| weighted(d, &[-1, 5, 7, 9, 4, 6, 10, 5, 7]).rem_euclid(11) % 10 == at(d, 9), Never),
+    rule(N::Colombia, 10, &[(&[1, 3, 3, 3], Dot)], |_| true, Never),
+    rule(N::Colombia, 8, &[(&[2, 3, 3], Dot)], |_| true, Never),
+    rule(N::Philippines, 10, &[(&[2, 7, 1], Dash)], |_| true, Never),
+    rule(N::Philippines, 12, &[(&[4, 4, 4], Dash), (&[2, 9, 1], Dash)], |_| true, Never),
+    rule(N::Vietnam, 12, &[], |_| true, Never),
+    rule(N::Peru, 8, &[], |_| true, Never),
+    rule(N::Ecuador, 10, &[(&[9, 1], Dash)], luhn, Never),
+    rule(N::Iceland, 10, &[(&[6, 4], Dash)], iceland, Never),
+    rule(N::Pakistan, 13, &[(&[5, 7, 1], Dash)], |d| d.first() != Some(&0), Written),
+    rule(
+        N::Emirates,
+        15,
+        &[(&[3, 4, 7, 1], Dash)],
+        |d| part(d, 0, 3) == 784 && matches!(part(d, 3, 5), 19 | 20),
+        Always,
+    ),
+    rule(N::Saudi, 10, &[], |d| matches!(d.first(), Some(1 | 2)) && luhn(d), Never),
+    rule(N::Nigeria, 11, &[], |_| true, Never),
+    rule(N::Kazakhstan, 12, &[], year_first, Never),
+    rule(N::Iran, 10, &[(&[3, 6, 1], Dash)], iran, Never),
+    rule(N::Egypt, 14, &[], |d| matches!(d.first(), Some(2 | 3)) && is_date(part(d, 3, 5), part(d, 5, 7)), Never),
     rule(N::Any, 9, &[], |d| netherlands(d) || portugal(d) || tfn(d) || luhn_left(d), Never),
     rule(N::Any, 10, &[], |d| nhs(d) || sweden(d) || inn_firm(d) || poland_nip(d) || bulgaria(d), Never),
-    rule(N::Any, 11, &[], |d| norway(d) || poland(d) || germany(d) || belgium(d) || cpf(d) || turkey(d) || snils(d) || mod_11_10(d) || baltics(d), Never),
+    rule(
+        N::Any,
+        11,
+        &[],
+        |d| {
+            norway(d)
+                || poland(d)
+                || germany(d)
+                || belgium(d)
+                || cpf(d)
+                || turkey(d)
+                || snils(d)
+                || mod_11_10(d)
+                || baltics(d)
+        },
+        Never,
+    ),
     rule(N::Any, 12, &[(&[4, 4, 4], ANY)], |d| aadhaar(d) || japan(d) || inn_person(d) || sweden_long(d), Never),
     rule(N::Any, 13, &[], |d| south_africa(d) || romania(d) || thailand(d) || korea(d), Never),
     rule(N::Any, 16, &[], indonesia, Never),
@@ -107,13 +148,24 @@ const RULES: &[Rule] = &[
 pub(super) fn digits(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
     let mut denied = None;
     for rule in RULES {
-        if rule.len != number.digits.len() || !(rule.check)(number.digits) {
+        if rule.len != number.digits.len() {
             continue;
         }
-        let written = rule.shapes.iter().any(|(lengths, joint)| {
-            number.shape(lengths) && (*joint == ANY || number.joint() == *joint)
-        });
+        let written = rule
+            .shapes
+            .iter()
+            .any(|(lengths, joint)| number.shape(lengths) && (*joint == ANY || number.joint() == *joint));
         if !written && !number.is_bare() {
+            continue;
+        }
+        if !(rule.check)(number.digits) {
+            // Right beside its name a number counts as it stands: people mistype, and forms hold invented numbers.
+            let labelled = rule.nation != N::Any
+                && !all_same(number.digits)
+                && scan.labelled(number.start, Tag::National(rule.nation));
+            if labelled {
+                return Some((Kind::NationalId, Rank::Named));
+            }
             continue;
         }
         let alone = match rule.alone {
@@ -347,6 +399,21 @@ fn austria(d: &[u8]) -> bool {
     d.first() != Some(&0)
         && is_date(part(d, 6, 8).min(12), part(d, 4, 6))
         && weighted(d, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == at(d, 3)
+}
+
+fn iceland(d: &[u8]) -> bool {
+    day_first(d) && matches!(at(d, 9), 0 | 8 | 9)
+}
+
+fn iran(d: &[u8]) -> bool {
+    let rest = weighted(d, &[10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11;
+    (if rest < 2 { rest } else { 11 - rest }) == at(d, 9) && !all_same(d)
+}
+
+/// Day, month and three digits of the year, region, serial, check (JMBG, EMŠO).
+fn yugoslavia(d: &[u8]) -> bool {
+    let rest = weighted(d, &[7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
+    day_first(d) && (if rest < 2 { 0 } else { 11 - rest }) == at(d, 12)
 }
 
 fn thailand(d: &[u8]) -> bool {

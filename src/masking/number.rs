@@ -28,9 +28,12 @@ pub(super) struct Group {
     pub(super) joint: Joint,
     /// An opening bracket before it and a closing one after it.
     pub(super) bracketed: bool,
+    opened: bool,
+    closed: bool,
 }
 
-const NO_GROUP: Group = Group { start: 0, end: 0, from: 0, len: 0, joint: Joint::First, bracketed: false };
+const NO_GROUP: Group =
+    Group { start: 0, end: 0, from: 0, len: 0, joint: Joint::First, bracketed: false, opened: false, closed: false };
 
 /// Groups of digits that could be one number, or several.
 pub(super) struct Cluster {
@@ -72,7 +75,16 @@ impl Cluster {
                 at += bytes;
             }
             let closed = text.at(at) == b')';
-            let group = Group { start, end: at, from, len: filled - from, joint, bracketed: open && closed };
+            let group = Group {
+                start,
+                end: at,
+                from,
+                len: filled - from,
+                joint,
+                bracketed: open && closed,
+                opened: open,
+                closed,
+            };
             match cluster.groups.get_mut(cluster.count) {
                 Some(place) if !cluster.cut => *place = group,
                 _ => {
@@ -122,7 +134,8 @@ impl Cluster {
         let groups = self.groups.get(first..=last).unwrap_or(&[]);
         let digits = self.digits.get(head.from..tail.from + tail.len).unwrap_or(&[]);
         let plus = if first == 0 { self.plus } else { None };
-        let start = plus.unwrap_or(if head.bracketed { head.start.saturating_sub(1) } else { head.start });
+        let whole = head.opened && groups.iter().any(|group| group.closed);
+        let start = plus.unwrap_or(if whole { head.start.saturating_sub(1) } else { head.start });
         let lone_bracket = tail.bracketed && first == last;
         Number { digits, groups, start, end: if lone_bracket { tail.end + 1 } else { tail.end }, plus: plus.is_some() }
     }
@@ -162,6 +175,11 @@ impl Number<'_> {
     /// The value of some digits.
     pub(super) fn value(&self, from: usize, to: usize) -> u64 {
         value(self.digits.get(from..to).unwrap_or(&[]))
+    }
+
+    /// Whether it is one run of digits, a plus before it or not.
+    pub(super) fn is_run(&self) -> bool {
+        self.groups.len() == 1
     }
 
     /// Whether the number is one run of digits.

@@ -8,7 +8,9 @@ pub(super) fn settle(mut found: Vec<Finding>) -> Vec<Finding> {
     if found.len() < 2 {
         return found;
     }
-    found.sort_unstable_by_key(|finding| (Reverse(finding.rank), Reverse(finding.end - finding.start), finding.start, weight(finding.kind)));
+    found.sort_unstable_by_key(|finding| {
+        (Reverse(finding.rank), Reverse(finding.end - finding.start), finding.start, weight(finding.kind))
+    });
     let mut kept: BTreeMap<usize, Finding> = BTreeMap::new();
     for finding in found {
         let left = kept.range(..finding.end).next_back().is_none_or(|(_, other)| other.end <= finding.start);

@@ -11,24 +11,220 @@ use super::{
 
 /// Capitalised words that begin sentences, name things or places, but no person.
 const NOT_NAMES: &[&str] = &[
-    "the", "this", "that", "these", "those", "please", "all", "team", "everyone", "everybody", "sir", "madam", "customer", "customers", "support", "service", "hiring",
-    "manager", "human", "resources", "sales", "friend", "friends", "colleague", "colleagues", "user", "users", "admin", "there", "folks", "valued", "mr", "mrs", "ms", "dr",
-    "miss", "prof", "project", "report", "meeting", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march", "april",
-    "may", "june", "july", "august", "september", "october", "november", "december", "inc", "ltd", "llc", "gmbh", "corp", "company", "bank", "university", "street", "road", "avenue", "city",
-    "united", "new", "north", "south", "east", "west", "san", "los", "microsoft", "google", "amazon", "apple", "openai", "chrome", "windows", "linux", "java", "python", "rust", "docker",
-    "kubernetes", "azure", "github", "slack", "stripe", "what", "who", "when", "where", "why", "how", "can", "could", "would", "will", "is", "are", "do", "does", "did", "have", "has", "if", "in", "on", "at",
-    "for", "from", "to", "my", "your", "our", "his", "her", "i", "we", "you", "he", "she", "it", "they", "not", "no", "yes", "thanks", "thank", "regards", "best", "hello", "hi", "dear", "re", "fwd", "subject",
-    "damen", "herren", "frau", "herr", "señor", "señora", "monsieur", "madame", "client", "kunde", "true", "false", "null", "none", "unknown", "test", "name", "full", "first", "last", "ticket", "order", "invoice", "account", "phone", "email",
-    "ship", "bill", "reply", "sent", "date", "id", "number", "type", "value", "data", "error", "info", "warning", "api", "json", "xml", "sql", "http", "internal", "external", "global", "local", "smart", "pro", "max", "ultra", "mini", "street", "pepper", "who",
+    "the",
+    "this",
+    "that",
+    "these",
+    "those",
+    "please",
+    "all",
+    "team",
+    "everyone",
+    "everybody",
+    "sir",
+    "madam",
+    "customer",
+    "customers",
+    "support",
+    "service",
+    "hiring",
+    "manager",
+    "human",
+    "resources",
+    "sales",
+    "friend",
+    "friends",
+    "colleague",
+    "colleagues",
+    "user",
+    "users",
+    "admin",
+    "there",
+    "folks",
+    "valued",
+    "mr",
+    "mrs",
+    "ms",
+    "dr",
+    "miss",
+    "prof",
+    "project",
+    "report",
+    "meeting",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "inc",
+    "ltd",
+    "llc",
+    "gmbh",
+    "corp",
+    "company",
+    "bank",
+    "university",
+    "street",
+    "road",
+    "avenue",
+    "city",
+    "united",
+    "new",
+    "north",
+    "south",
+    "east",
+    "west",
+    "san",
+    "los",
+    "microsoft",
+    "google",
+    "amazon",
+    "apple",
+    "openai",
+    "chrome",
+    "windows",
+    "linux",
+    "java",
+    "python",
+    "rust",
+    "docker",
+    "kubernetes",
+    "azure",
+    "github",
+    "slack",
+    "stripe",
+    "what",
+    "who",
+    "when",
+    "where",
+    "why",
+    "how",
+    "can",
+    "could",
+    "would",
+    "will",
+    "is",
+    "are",
+    "do",
+    "does",
+    "did",
+    "have",
+    "has",
+    "if",
+    "in",
+    "on",
+    "at",
+    "for",
+    "from",
+    "to",
+    "my",
+    "your",
+    "our",
+    "his",
+    "her",
+    "i",
+    "we",
+    "you",
+    "he",
+    "she",
+    "it",
+    "they",
+    "not",
+    "no",
+    "yes",
+    "thanks",
+    "thank",
+    "regards",
+    "best",
+    "hello",
+    "hi",
+    "dear",
+    "re",
+    "fwd",
+    "subject",
+    "damen",
+    "herren",
+    "frau",
+    "herr",
+    "señor",
+    "señora",
+    "monsieur",
+    "madame",
+    "client",
+    "kunde",
+    "true",
+    "false",
+    "null",
+    "none",
+    "unknown",
+    "test",
+    "name",
+    "full",
+    "first",
+    "last",
+    "ticket",
+    "order",
+    "invoice",
+    "account",
+    "phone",
+    "email",
+    "ship",
+    "bill",
+    "reply",
+    "sent",
+    "date",
+    "id",
+    "number",
+    "type",
+    "value",
+    "data",
+    "error",
+    "info",
+    "warning",
+    "api",
+    "json",
+    "xml",
+    "sql",
+    "http",
+    "internal",
+    "external",
+    "global",
+    "local",
+    "smart",
+    "pro",
+    "max",
+    "ultra",
+    "mini",
+    "street",
+    "pepper",
+    "who",
 ];
 
 /// Small words within names.
-const PARTICLES: &[&str] = &["de", "da", "do", "dos", "das", "del", "della", "di", "du", "la", "le", "van", "von", "der", "den", "ter", "ten", "bin", "al", "el", "zu", "af", "y", "e"];
+const PARTICLES: &[&str] = &[
+    "de", "da", "do", "dos", "das", "del", "della", "di", "du", "la", "le", "van", "von", "der", "den", "ter", "ten",
+    "bin", "al", "el", "zu", "af", "y", "e",
+];
 
 /// Looks behind and before the telling words.
 pub(super) fn find(scan: &mut Scan<'_>) {
     let text = scan.text;
-    let cues: Vec<_> = scan.words.iter().filter(|hit| matches!(hit.tag, Tag::Honorific | Tag::NameLabel | Tag::NameAfter)).collect();
+    let cues: Vec<_> =
+        scan.words.iter().filter(|hit| matches!(hit.tag, Tag::Honorific | Tag::NameLabel | Tag::NameAfter)).collect();
     let mut done = 0;
     for cue in cues {
         if cue.start < done {
@@ -56,14 +252,46 @@ fn honoured(text: Text<'_>, end: usize, word: &str) -> Option<(usize, usize)> {
     let at = if text.at(end) == b'.' { end + 1 } else { end };
     let start = text.skip_spaces(at);
     let (last, count) = words(text, start)?;
-    let short = matches!(word, "Don" | "Pan" | "Hon" | "Sig" | "Sr" | "Hr" | "Miss" | "Sir" | "Judge" | "Nurse" | "Rev" | "Doctor" | "Professor");
+    let short = matches!(
+        word,
+        "Don"
+            | "Pan"
+            | "Hon"
+            | "Sig"
+            | "Sr"
+            | "Hr"
+            | "Miss"
+            | "Sir"
+            | "Judge"
+            | "Nurse"
+            | "Rev"
+            | "Doctor"
+            | "Professor"
+    );
     (start != at && (1..=4).contains(&count) && (!short || 2 <= count)).then_some((start, last))
 }
 
 /// Labels behind which one word is enough: fields that hold nothing else.
 const FIELDS: &[&str] = &[
-    "first name", "last name", "surname", "given name", "family name", "middle name", "maiden name", "vorname", "nachname", "prénom", "apellido", "apellidos", "cognome",
-    "achternaam", "voornaam", "nazwisko", "фамилия", "firstname", "lastname",
+    "first name",
+    "last name",
+    "surname",
+    "given name",
+    "family name",
+    "middle name",
+    "maiden name",
+    "vorname",
+    "nachname",
+    "prénom",
+    "apellido",
+    "apellidos",
+    "cognome",
+    "achternaam",
+    "voornaam",
+    "nazwisko",
+    "фамилия",
+    "firstname",
+    "lastname",
 ];
 
 fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(usize, usize)> {
@@ -73,16 +301,93 @@ fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(us
     at += usize::from(quoted);
     let spaced = text.skip_spaces(at);
     let colon = matches!(text.at(spaced), b':' | b'=') || text.is(spaced, "：".as_bytes());
-    let greeting = matches!(lower.as_str(), "dear" | "hi" | "hello" | "hey" | "liebe" | "lieber" | "cher" | "chère" | "estimado" | "estimada" | "querido" | "querida" | "gentile" | "caro" | "cara" | "prezado" | "prezada" | "beste" | "geachte" | "kära" | "kjære" | "kære" | "уважаемый" | "уважаемая");
-    let closing = matches!(lower.as_str(), "regards" | "best regards" | "kind regards" | "sincerely" | "yours sincerely" | "cheers" | "best" | "thanks" | "mit freundlichen grüßen" | "viele grüße" | "cordialement" | "saludos" | "atentamente" | "cordiali saluti" | "atenciosamente" | "met vriendelijke groet" | "pozdrawiam" | "hälsningar" | "hilsen" | "с уважением");
+    let greeting = matches!(
+        lower.as_str(),
+        "dear"
+            | "hi"
+            | "hello"
+            | "hey"
+            | "liebe"
+            | "lieber"
+            | "cher"
+            | "chère"
+            | "estimado"
+            | "estimada"
+            | "querido"
+            | "querida"
+            | "gentile"
+            | "caro"
+            | "cara"
+            | "prezado"
+            | "prezada"
+            | "beste"
+            | "geachte"
+            | "kära"
+            | "kjære"
+            | "kære"
+            | "уважаемый"
+            | "уважаемая"
+    );
+    let closing = matches!(
+        lower.as_str(),
+        "regards"
+            | "best regards"
+            | "kind regards"
+            | "sincerely"
+            | "yours sincerely"
+            | "cheers"
+            | "best"
+            | "thanks"
+            | "mit freundlichen grüßen"
+            | "viele grüße"
+            | "cordialement"
+            | "saludos"
+            | "atentamente"
+            | "cordiali saluti"
+            | "atenciosamente"
+            | "met vriendelijke groet"
+            | "pozdrawiam"
+            | "hälsningar"
+            | "hilsen"
+            | "с уважением"
+    );
     if closing {
         let after = if text.at(at) == b',' { at + 1 } else { at };
         let line = text.skip_spaces(after);
         let next = text.run(line, 3, |byte| matches!(byte, b'\n' | b'\r'));
         let (last, count) = words(text, next)?;
-        return (next != line && (1..=3).contains(&count) && matches!(text.at(last), b'\n' | b'\r' | 0)).then_some((next, last));
+        return (next != line && (1..=3).contains(&count) && matches!(text.at(last), b'\n' | b'\r' | 0))
+            .then_some((next, last));
     }
-    let weak = matches!(lower.as_str(), "name" | "names" | "nom" | "nombre" | "nome" | "naam" | "namn" | "navn" | "nimi" | "имя" | "from" | "customer" | "client" | "cliente" | "contact" | "author" | "patient" | "best" | "call with" | "cc" | "called" | "named" | "kunde" | "titulaire" | "attention" | "employee");
+    let weak = matches!(
+        lower.as_str(),
+        "name"
+            | "names"
+            | "nom"
+            | "nombre"
+            | "nome"
+            | "naam"
+            | "namn"
+            | "navn"
+            | "nimi"
+            | "имя"
+            | "from"
+            | "customer"
+            | "client"
+            | "cliente"
+            | "contact"
+            | "author"
+            | "patient"
+            | "best"
+            | "call with"
+            | "cc"
+            | "called"
+            | "named"
+            | "kunde"
+            | "titulaire"
+            | "attention"
+            | "employee"
+    );
     let mut from = if colon { text.skip_spaces(spaced + if text.at(spaced) == 0xEF { 3 } else { 1 }) } else { spaced };
     if colon && matches!(text.at(from), b'"' | b'\'') {
         from += 1;
@@ -93,7 +398,26 @@ fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(us
                 from += word.len();
             }
         }
-        if matches!(lower.as_str(), "from" | "author" | "contact" | "customer" | "client" | "name" | "names" | "patient" | "best" | "cc" | "named" | "employee" | "kunde" | "nom" | "nome" | "nombre") && from == spaced {
+        if matches!(
+            lower.as_str(),
+            "from"
+                | "author"
+                | "contact"
+                | "customer"
+                | "client"
+                | "name"
+                | "names"
+                | "patient"
+                | "best"
+                | "cc"
+                | "named"
+                | "employee"
+                | "kunde"
+                | "nom"
+                | "nome"
+                | "nombre"
+        ) && from == spaced
+        {
             return None;
         }
     }
@@ -101,14 +425,20 @@ fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(us
     let least = if FIELDS.contains(&lower.as_str()) && colon { 1 } else { 2 };
     let begins = start == 0 || !matches!(text.before(start), b'.' | b'-') || colon;
     let greeted = greeting && matches!(text.at(last), b',' | b'!' | b'\n' | b':' | 0) || text.is(last, "，".as_bytes());
-    let fits = if greeting { greeted && (1..=4).contains(&count) } else { (least..=4).contains(&count) && (!weak || colon || from != spaced) };
+    let fits = if greeting {
+        greeted && (1..=4).contains(&count)
+    } else {
+        (least..=4).contains(&count) && (!weak || colon || from != spaced)
+    };
     (fits && begins && from != end && !text.is(last, b"@")).then_some((from, last))
 }
 
 /// Jane Doe wrote:
 fn before(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
     let end = text.run_back(start, 2, |byte| byte == b' ');
-    let line = text.run_back(end, 60, |byte| byte.is_ascii_alphabetic() || 0x80 <= byte || matches!(byte, b' ' | b'\'' | b'-' | b'.'));
+    let line = text.run_back(end, 60, |byte| {
+        byte.is_ascii_alphabetic() || 0x80 <= byte || matches!(byte, b' ' | b'\'' | b'-' | b'.')
+    });
     let head = text.slice(text.floor(line), end);
     let tail: Vec<&str> = head.split(' ').rev().take_while(|word| is_name(word)).take(3).collect();
     let len: usize = tail.iter().map(|word| word.len() + 1).sum::<usize>().checked_sub(1)?;
@@ -118,12 +448,15 @@ fn before(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
 /// Jane Doe <jane@…>, Jane Doe (jane@…)
 fn beside_emails(scan: &mut Scan<'_>) {
     let text = scan.text;
-    let emails: Vec<usize> = scan.found.iter().filter(|found| found.kind == Kind::Email).map(|found| found.start).collect();
+    let emails: Vec<usize> =
+        scan.found.iter().filter(|found| found.kind == Kind::Email).map(|found| found.start).collect();
     for email in emails {
         let open = matches!(text.before(email), b'<' | b'(');
         if open && text.before(email - 1) == b' ' {
             let end = email - 2 - usize::from(text.before(email - 2) == b'"');
-            let line = text.run_back(end, 60, |byte| byte.is_ascii_alphabetic() || 0x80 <= byte || matches!(byte, b' ' | b'\'' | b'-' | b'.'));
+            let line = text.run_back(end, 60, |byte| {
+                byte.is_ascii_alphabetic() || 0x80 <= byte || matches!(byte, b' ' | b'\'' | b'-' | b'.')
+            });
             let head = text.slice(text.floor(line), end);
             let tail: Vec<&str> = head.split(' ').rev().take_while(|word| is_name(word)).take(3).collect();
             let len: usize = tail.iter().map(|word| word.len() + 1).sum::<usize>().saturating_sub(1);
@@ -138,7 +471,9 @@ fn beside_emails(scan: &mut Scan<'_>) {
 fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
     let (mut at, mut end, mut count) = (start, start, 0);
     for _ in 0..6 {
-        let stop = text.run(at, 40, |byte| byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || 0xC3 <= byte || (0x80..0xC0).contains(&byte));
+        let stop = text.run(at, 40, |byte| {
+            byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || 0xC3 <= byte || (0x80..0xC0).contains(&byte)
+        });
         let word = text.slice(at, stop).trim_end_matches(['\'', '-']);
         let stop = at + word.len();
         let initial = word.len() == 1 && text.at(stop) == b'.' && word.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -165,5 +500,9 @@ fn is_name(word: &str) -> bool {
     let rest = letters.clone().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '-' | '’'));
     let small = letters.clone().filter(|letter| letter.is_lowercase()).count();
     let capitals = letters.filter(|letter| letter.is_uppercase()).count();
-    first && rest && 1 <= small && capitals <= 1 + word.matches(['\'', '-']).count() && !NOT_NAMES.contains(&word.to_lowercase().as_str())
+    first
+        && rest
+        && 1 <= small
+        && capitals <= 1 + word.matches(['\'', '-']).count()
+        && !NOT_NAMES.contains(&word.to_lowercase().as_str())
 }

@@ -212,9 +212,11 @@ impl<'a> Names<'a> {
                     mac.update(part);
                 }
                 let tag = mac.finalize().into_bytes();
-                name.extend(tag.iter().take(STABLE_LETTERS).filter_map(|byte| {
-                    BASE32.get(usize::from(byte & 31)).map(|letter| char::from(*letter))
-                }));
+                name.extend(
+                    tag.iter()
+                        .take(STABLE_LETTERS)
+                        .filter_map(|byte| BASE32.get(usize::from(byte & 31)).map(|letter| char::from(*letter))),
+                );
             }
             if !self.taken.contains(&name) || round == u8::MAX {
                 return name;

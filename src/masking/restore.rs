@@ -110,7 +110,14 @@ fn exact(text: Text<'_>, at: usize, last: bool, known: &dyn Fn(&str) -> bool) ->
     if text.at(end) != b'>' || !known(name) {
         return Reading::Nothing;
     }
-    Reading::Found(Mention { name: name.to_owned(), end: end + 1, double: false, encoded: false, before: "", after: "" })
+    Reading::Found(Mention {
+        name: name.to_owned(),
+        end: end + 1,
+        double: false,
+        encoded: false,
+        before: "",
+        after: "",
+    })
 }
 
 fn json_escape(value: &str, out: &mut String) {
@@ -218,7 +225,9 @@ impl JsonState {
                 self.ticks = self.ticks.saturating_add(1);
                 self.word = 0;
             }
-            _ if self.ticks == 3 && WORD.get(usize::from(self.word)) == Some(&byte.to_ascii_lowercase()) => self.word += 1,
+            _ if self.ticks == 3 && WORD.get(usize::from(self.word)) == Some(&byte.to_ascii_lowercase()) => {
+                self.word += 1
+            }
             b'\n' | b'\r' if self.ticks == 3 && usize::from(self.word) == WORD.len() => {
                 *self = Self::default();
             }

@@ -47,6 +47,16 @@ impl Scan<'_> {
         }
     }
 
+    /// Whether a word with that tag stands right before a place, with nothing but signs between.
+    pub(super) fn labelled(&self, start: usize, tag: Tag) -> bool {
+        let near = self.words.before(start, 24, |found| (found == tag).then_some(()));
+        near.is_some_and(|(_, distance)| {
+            let between = self.text.slice(start - distance, start);
+            between.split(|letter: char| !letter.is_alphabetic()).all(|word| word.is_empty() || COPULAS.contains(&word))
+                && !between.contains(|letter: char| letter.is_ascii_digit())
+        })
+    }
+
     /// Whether a word right beside a span says that it counts or orders something, and is no one's number.
     pub(super) fn denies(&self, start: usize, end: usize) -> bool {
         let count = |tag: Tag| (tag == Tag::Count).then_some(());
@@ -70,10 +80,19 @@ fn still_speaks(between: &str) -> bool {
     }
     let tail = between.trim_end_matches(|letter: char| !letter.is_ascii_digit());
     let joint = between.split_at_checked(tail.len()).map_or("", |(_, joint)| joint);
-    let words = ["or", "and", "oder", "und", "ou", "et", "o", "y", "e", "of", "en", "lub", "i", "og", "eller", "och", "или", "и", "tai", "ja"];
+    let words = [
+        "or", "and", "oder", "und", "ou", "et", "o", "y", "e", "of", "en", "lub", "i", "og", "eller", "och", "или",
+        "и", "tai", "ja",
+    ];
     !joint.contains([':', '=', '"'])
         && joint.split(|letter: char| !letter.is_alphabetic()).all(|word| word.is_empty() || words.contains(&word))
 }
+
+/// Words that join a label with its number.
+const COPULAS: &[&str] = &[
+    "is", "was", "no", "No", "nr", "Nr", "num", "number", "id", "ist", "lautet", "est", "es", "é", "è", "to", "er",
+    "är", "on", "the", "card", "code", "my", "of", "numero", "número", "número", "numer", "nummer", "jest", "は", "是",
+];
 
 /// Words that claim the number beside them.
 fn names_a_number(tag: Tag) -> bool {
@@ -197,15 +216,21 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
                 break;
             }
             if bounded(text, number.start, number.end)
-                && let Some((kind, rank)) = digits::classify(scan, &number).or_else(|| telephone::classify(scan, &number))
+                && let Some((kind, rank)) =
+                    digits::classify(scan, &number).or_else(|| telephone::classify(scan, &number))
             {
-                scan.add(kind, number.start, number.end, rank);
+                let end = if kind == Kind::Phone { telephone::extended(text, number.end) } else { number.end };
+                scan.add(kind, number.start, end, rank);
                 taken = last + 1;
                 break;
             }
         }
     }
-    if cluster.cut { cluster.start_of(count / 2 + 1).max(cluster.start_of(taken)).max(place + 1) } else { cluster.end() }
+    if cluster.cut {
+        cluster.start_of(count / 2 + 1).max(cluster.start_of(taken)).max(place + 1)
+    } else {
+        cluster.end()
+    }
 }
 
 /// Whether a number stands alone: no letters, no longer code around it.
@@ -222,8 +247,7 @@ fn bounded(text: Text<'_>, start: usize, end: usize) -> bool {
         b'-' | b'/' | b'_' => !is_word(later),
         b'.' | b',' => !later.is_ascii_digit() && !(after == b'.' && later.is_ascii_alphabetic()),
         b':' => !later.is_ascii_digit(),
-        b'x' | b'e' => text.at(end + 1).is_ascii_digit() && after == b'x' && (start + 9) <= end
-            || text.is_caseless(end, b"ext"),
+        b'x' | b'e' => start + 7 <= end && super::telephone::extended(text, end) != end,
         b'@' | b'%' | b'+' | b'*' | b'=' | b'^' => false,
         _ => !is_word(after),
     };

@@ -25,7 +25,8 @@ impl Sealed {
         if hit.start < self.done {
             return;
         }
-        let label_end = text.run(hit.end, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+        let label_end =
+            text.run(hit.end, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
         let label = text.slice(hit.end, label_end);
         if !label.contains("PRIVATE KEY") || !text.is(label_end, b"-----") {
             return;
@@ -35,7 +36,8 @@ impl Sealed {
         let begin = from.max(self.endless.min(to));
         let found = text.slice(begin, to).find("-----END");
         let end = if let Some(at) = found {
-            let mark = text.run(begin + at + 8, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+            let mark =
+                text.run(begin + at + 8, 64, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
             text.run(mark, 5, |byte| byte == b'-')
         } else {
             self.endless = to;
@@ -52,10 +54,12 @@ impl Sealed {
     pub(super) fn find_basic(&self, scan: &mut Scan<'_>, hit: Hit) {
         let text = scan.text;
         let start = text.skip_spaces(hit.end);
-        let end = text.run(start, 400, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'));
+        let end = text
+            .run(start, 400, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'));
         let code = text.bytes(start, end);
         let decoded = decode64(code);
-        let readable = decoded.contains(&b':') && decoded.iter().all(|byte| (b' '..=b'~').contains(byte) || 0x80 <= *byte);
+        let readable =
+            decoded.contains(&b':') && decoded.iter().all(|byte| (b' '..=b'~').contains(byte) || 0x80 <= *byte);
         if start != hit.end && 8 <= code.len() && readable && self.done <= start {
             scan.add(Kind::SecretToken, start, end, Rank::Proved);
         }
@@ -76,7 +80,9 @@ fn body_end(scan: &Scan<'_>, from: usize) -> usize {
 pub(super) fn find_jwt(scan: &mut Scan<'_>, hit: Hit) {
     let text = scan.text;
     let url = |byte: u8| is_word(byte) || byte == b'-';
-    if url(text.before(hit.start)) && !(text.before(hit.start.saturating_sub(1)) == b'\\' && matches!(text.before(hit.start), b'n' | b't')) {
+    if url(text.before(hit.start))
+        && !(text.before(hit.start.saturating_sub(1)) == b'\\' && matches!(text.before(hit.start), b'n' | b't'))
+    {
         return;
     }
     if !text.is(hit.start, b"eyJ") {

@@ -16,30 +16,210 @@ pub(super) enum Class {
 }
 
 const PASSWORDS: &[&str] = &[
-    "password", "passwd", "passwort", "kennwort", "pwd", "pass", "pswd", "psw", "pw", "passcode", "secret", "mdp",
-    "motdepasse", "mot de passe", "contraseña", "contrasena", "clave", "senha", "wachtwoord", "hasło", "haslo", "lösenord", "losenord",
-    "passord", "adgangskode", "kodeord", "salasana", "parola", "heslo", "jelszó", "şifre", "пароль", "пароля", "секрет", "パスワード", "密码",
-    "密碼", "口令", "비밀번호", "暗証番号", "identified by", "credential", "credentials", "creds", "passkey", "userpassword", "dbpassword", "rootpassword", "adminpassword", "dbpass", "mypassword", "clientsecret", "appsecret", "apisecret", "sharedsecret", "secretaccesskey", "secretkey", "サークレット", "シークレット", "secreto", "geheimnis", "segreto", "segredo",
+    "password",
+    "passwd",
+    "passwort",
+    "kennwort",
+    "pwd",
+    "pass",
+    "pswd",
+    "psw",
+    "pw",
+    "passcode",
+    "secret",
+    "mdp",
+    "motdepasse",
+    "mot de passe",
+    "contraseña",
+    "contrasena",
+    "clave",
+    "senha",
+    "wachtwoord",
+    "hasło",
+    "haslo",
+    "lösenord",
+    "losenord",
+    "passord",
+    "adgangskode",
+    "kodeord",
+    "salasana",
+    "parola",
+    "heslo",
+    "jelszó",
+    "şifre",
+    "пароль",
+    "пароля",
+    "секрет",
+    "パスワード",
+    "密码",
+    "密碼",
+    "口令",
+    "비밀번호",
+    "暗証番号",
+    "identified by",
+    "credential",
+    "credentials",
+    "creds",
+    "passkey",
+    "userpassword",
+    "dbpassword",
+    "rootpassword",
+    "adminpassword",
+    "dbpass",
+    "mypassword",
+    "clientsecret",
+    "appsecret",
+    "apisecret",
+    "sharedsecret",
+    "secretaccesskey",
+    "secretkey",
+    "サークレット",
+    "シークレット",
+    "secreto",
+    "geheimnis",
+    "segreto",
+    "segredo",
 ];
 const TOKENS: &[&str] = &[
-    "token", "authtoken", "accesstoken", "refreshtoken", "bearertoken", "idtoken", "sessiontoken", "jwt", "pat", "bearer", "authorization",
-    "auth", "cookie", "sessionid", "sessid", "phpsessid", "jsessionid", "токен", "トークン", "令牌", "토큰", "jeton",
+    "token",
+    "authtoken",
+    "accesstoken",
+    "refreshtoken",
+    "bearertoken",
+    "idtoken",
+    "sessiontoken",
+    "jwt",
+    "pat",
+    "bearer",
+    "authorization",
+    "auth",
+    "cookie",
+    "sessionid",
+    "sessid",
+    "phpsessid",
+    "jsessionid",
+    "токен",
+    "トークン",
+    "令牌",
+    "토큰",
+    "jeton",
 ];
 const KEYS: &[&str] = &[
-    "apikey", "accesskey", "authkey", "privatekey", "signingkey", "encryptionkey", "masterkey", "servicekey", "accountkey",
-    "storagekey", "sharedkey", "sharedaccesskey", "licensekey", "appkey", "clientkey", "sessionkey", "subscriptionkey", "ключ", "密钥",
+    "apikey",
+    "accesskey",
+    "authkey",
+    "privatekey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "servicekey",
+    "accountkey",
+    "storagekey",
+    "sharedkey",
+    "sharedaccesskey",
+    "licensekey",
+    "appkey",
+    "clientkey",
+    "sessionkey",
+    "subscriptionkey",
+    "ключ",
+    "密钥",
 ];
 /// Words that make a `key` secret.
 const KEY_OWNERS: &[&str] = &[
-    "api", "access", "secret", "private", "signing", "sign", "encryption", "encrypt", "master", "auth", "service", "account", "storage",
-    "shared", "license", "licence", "webhook", "app", "client", "session", "subscription", "deploy", "hmac", "jwt", "crypto", "cipher", "aes",
-    "admin", "server", "integration", "write", "read", "ingest", "function", "functions", "maps", "openai", "anthropic", "gemini", "stripe", "sendgrid", "mailgun", "twilio",
-    "datadog", "algolia", "pusher", "cohere", "mistral", "groq", "sentry", "newrelic", "cloudflare", "firebase", "segment",
+    "api",
+    "access",
+    "secret",
+    "private",
+    "signing",
+    "sign",
+    "encryption",
+    "encrypt",
+    "master",
+    "auth",
+    "service",
+    "account",
+    "storage",
+    "shared",
+    "license",
+    "licence",
+    "webhook",
+    "app",
+    "client",
+    "session",
+    "subscription",
+    "deploy",
+    "hmac",
+    "jwt",
+    "crypto",
+    "cipher",
+    "aes",
+    "admin",
+    "server",
+    "integration",
+    "write",
+    "read",
+    "ingest",
+    "function",
+    "functions",
+    "maps",
+    "openai",
+    "anthropic",
+    "gemini",
+    "stripe",
+    "sendgrid",
+    "mailgun",
+    "twilio",
+    "datadog",
+    "algolia",
+    "pusher",
+    "cohere",
+    "mistral",
+    "groq",
+    "sentry",
+    "newrelic",
+    "cloudflare",
+    "firebase",
+    "segment",
 ];
 /// Words at the end of a name that change nothing.
 const TAILS: &[&str] = &[
-    "value", "val", "prod", "production", "dev", "development", "test", "testing", "staging", "stage", "live", "main", "primary", "secondary", "default",
-    "new", "old", "current", "backup", "base64", "b64", "plain", "plaintext", "raw", "v1", "v2", "v3", "1", "2", "3", "0", "confirm", "confirmation", "again", "env", "local",
+    "value",
+    "val",
+    "prod",
+    "production",
+    "dev",
+    "development",
+    "test",
+    "testing",
+    "staging",
+    "stage",
+    "live",
+    "main",
+    "primary",
+    "secondary",
+    "default",
+    "new",
+    "old",
+    "current",
+    "backup",
+    "base64",
+    "b64",
+    "plain",
+    "plaintext",
+    "raw",
+    "v1",
+    "v2",
+    "v3",
+    "1",
+    "2",
+    "3",
+    "0",
+    "confirm",
+    "confirmation",
+    "again",
+    "env",
+    "local",
 ];
 const WEAK: &[&str] = &["key", "salt", "signature", "sig", "seed", "hash"];
 const PHRASES: &[&str] = &["passphrase", "seed phrase", "recovery phrase", "mnemonic"];
@@ -48,22 +228,40 @@ const PHRASES: &[&str] = &["passphrase", "seed phrase", "recovery phrase", "mnem
 pub(super) fn class(name: &str) -> Option<Class> {
     let words = words(name);
     let mut count = words.len();
-    while 1 < count && words.get(count - 1).is_some_and(|word| TAILS.contains(&word.as_str()) || word.bytes().all(|byte| byte.is_ascii_digit())) {
+    while 1 < count
+        && words
+            .get(count - 1)
+            .is_some_and(|word| TAILS.contains(&word.as_str()) || word.bytes().all(|byte| byte.is_ascii_digit()))
+    {
         count -= 1;
     }
     let last = words.get(count.checked_sub(1)?)?.trim_end_matches(|letter: char| letter.is_ascii_digit());
     let owner = count.checked_sub(2).and_then(|i| words.get(i)).map_or("", String::as_str);
     let joined = format!("{owner}{last}");
     let spaced = words.join(" ");
-    if PHRASES.iter().any(|phrase| spaced.ends_with(phrase)) || matches!(joined.as_str(), "seedphrase" | "recoveryphrase") {
+    if PHRASES.iter().any(|phrase| spaced.ends_with(phrase))
+        || matches!(joined.as_str(), "seedphrase" | "recoveryphrase")
+    {
         return Some(Class::Phrase);
     }
-    let whole = PASSWORDS.iter().any(|name| name.contains(' ') && spaced.ends_with(name)) || spaced.ends_with("session id");
+    let whole =
+        PASSWORDS.iter().any(|name| name.contains(' ') && spaced.ends_with(name)) || spaced.ends_with("session id");
     if KEYS.contains(&last) || KEYS.contains(&joined.as_str()) || (last == "key" && KEY_OWNERS.contains(&owner)) {
         return Some(if owner == "secret" || last == "secretkey" { Class::Password } else { Class::Key });
     }
     if PASSWORDS.contains(&last) || whole {
-        return Some(if matches!(last, "clave" | "pass" | "pw") && count == 1 && name.len() < 6 && name.is_ascii() && last != "clave" { Class::Password } else { Class::Password });
+        return Some(
+            if matches!(last, "clave" | "pass" | "pw")
+                && count == 1
+                && name.len() < 6
+                && name.is_ascii()
+                && last != "clave"
+            {
+                Class::Password
+            } else {
+                Class::Password
+            },
+        );
     }
     if TOKENS.contains(&last) || (joined == "sessionid") {
         return Some(Class::Token);
@@ -79,7 +277,8 @@ fn words(name: &str) -> Vec<String> {
         let previous = i.checked_sub(1).and_then(|i| letters.get(i)).copied().unwrap_or(' ');
         let next = letters.get(i + 1).copied().unwrap_or(' ');
         let mark = matches!(letter, '_' | '-' | '.' | ' ' | '\u{a0}' | '/' | ':');
-        let hump = letter.is_uppercase() && (previous.is_lowercase() || (previous.is_uppercase() && next.is_lowercase()));
+        let hump =
+            letter.is_uppercase() && (previous.is_lowercase() || (previous.is_uppercase() && next.is_lowercase()));
         if mark || hump {
             words.push(String::new());
         }

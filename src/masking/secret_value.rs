@@ -1,11 +1,13 @@
 //! Whether a value is a secret, or a word, a reference, a call, a placeholder.
 
-use super::{checks::entropy, secret_name::Class, token::is_dummy};
+use super::{checks::entropy, secret_name::Class, text::is_word, token::is_dummy};
 
 /// How sure it is that a value stands there, and not a word of code or prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// Between quotes, in a tag, or behind `NAME=`.
+    /// Between quotes.
+    Quoted,
+    /// In a tag, or behind `NAME=`.
     Closed,
     /// Bare, as in YAML or behind a flag.
     Bare,
@@ -15,27 +17,154 @@ pub(super) enum Setting {
 
 /// Words that stand where secrets stand, and are none.
 const WORDS: &[&str] = &[
-    "string", "str", "text", "password", "passwd", "secret", "token", "required", "optional", "hidden", "null", "none", "nil", "true", "false",
-    "undefined", "input", "forgot", "reset", "change", "invalid", "incorrect", "missing", "expired", "empty", "default", "hashed", "bcrypt",
-    "argon2", "argon2id", "scrypt", "pbkdf2", "md5", "sha1", "sha256", "sha512", "encrypted", "enabled", "disabled", "prompt", "stdin", "vault", "keyring",
-    "nullable", "varchar", "integer", "number", "boolean", "value", "username", "user", "basic", "bearer", "oauth", "oauth2", "digest",
-    "credentials", "passphrase", "passwords", "apikey", "api_key", "api-key", "key", "unset", "disable", "enable", "allow", "deny", "yes",
-    "no", "on", "off", "never", "always", "public", "private", "internal", "masked", "removed", "hidden", "sensitive", "unknown", "tbd", "n/a", "confirm",
-    "current", "new", "old", "wrong", "weak", "strong", "login", "access", "refresh", "header", "cookie", "session", "csrf", "jwt", "hs256", "rs256", "es256", "base64", "utf8", "utf-8", "ascii", "hex", "plain", "plaintext",
-    "test", "optional", "keyword", "identifier", "operator", "object", "function", "property", "method", "class", "field", "type", "auto", "generate", "generated", "random", "rotate", "rotated",
+    "string",
+    "str",
+    "text",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "required",
+    "optional",
+    "hidden",
+    "null",
+    "none",
+    "nil",
+    "true",
+    "false",
+    "undefined",
+    "input",
+    "forgot",
+    "reset",
+    "change",
+    "invalid",
+    "incorrect",
+    "missing",
+    "expired",
+    "empty",
+    "default",
+    "hashed",
+    "bcrypt",
+    "argon2",
+    "argon2id",
+    "scrypt",
+    "pbkdf2",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "encrypted",
+    "enabled",
+    "disabled",
+    "prompt",
+    "stdin",
+    "vault",
+    "keyring",
+    "nullable",
+    "varchar",
+    "integer",
+    "number",
+    "boolean",
+    "value",
+    "username",
+    "user",
+    "basic",
+    "bearer",
+    "oauth",
+    "oauth2",
+    "digest",
+    "credentials",
+    "passphrase",
+    "passwords",
+    "apikey",
+    "api_key",
+    "api-key",
+    "key",
+    "unset",
+    "disable",
+    "enable",
+    "allow",
+    "deny",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "never",
+    "always",
+    "public",
+    "private",
+    "internal",
+    "masked",
+    "removed",
+    "hidden",
+    "sensitive",
+    "unknown",
+    "tbd",
+    "n/a",
+    "confirm",
+    "current",
+    "new",
+    "old",
+    "wrong",
+    "weak",
+    "strong",
+    "login",
+    "access",
+    "refresh",
+    "header",
+    "cookie",
+    "session",
+    "csrf",
+    "jwt",
+    "hs256",
+    "rs256",
+    "es256",
+    "base64",
+    "utf8",
+    "utf-8",
+    "ascii",
+    "hex",
+    "plain",
+    "plaintext",
+    "test",
+    "optional",
+    "keyword",
+    "identifier",
+    "operator",
+    "object",
+    "function",
+    "property",
+    "method",
+    "class",
+    "field",
+    "type",
+    "auto",
+    "generate",
+    "generated",
+    "random",
+    "rotate",
+    "rotated",
 ];
 
 /// Whether a value under a name of that class is a secret.
 pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
     let bytes = value.as_bytes();
-    if is_reference(bytes) || is_placeholder(value) {
+    if if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) }
+        || is_placeholder(value)
+        || (setting == Setting::Bare && is_alias(bytes))
+    {
         return false;
     }
     match class {
         Class::Phrase => 8 <= value.chars().count() && setting != Setting::Open,
         Class::Password => is_password(value, setting),
-        Class::Token | Class::Key => is_random(bytes, if setting == Setting::Open { 16 } else { 10 }) && !(setting == Setting::Open && is_uuid(bytes)),
-        Class::Weak => is_random(bytes, 20) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes),
+        Class::Token | Class::Key => {
+            is_random(bytes, if setting == Setting::Open { 16 } else { 10 })
+                && !(setting == Setting::Open && is_uuid(bytes))
+        }
+        Class::Weak => {
+            is_random(bytes, 20) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes)
+        }
     }
 }
 
@@ -46,12 +175,16 @@ fn is_password(value: &str, setting: Setting) -> bool {
     }
     let digit = value.bytes().any(|byte| byte.is_ascii_digit());
     let alphabetic = value.chars().any(char::is_alphabetic);
-    let symbol = value.bytes().any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
+    let symbol =
+        value.bytes().any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
     let mixed = value.chars().any(char::is_uppercase) && value.chars().skip(1).any(char::is_lowercase);
     match setting {
-        Setting::Closed => 4 <= letters && !(value.starts_with('/') && !digit),
+        Setting::Quoted | Setting::Closed => 4 <= letters && !(value.starts_with('/') && !digit),
         Setting::Bare => 5 <= letters && (digit && (alphabetic || 6 <= letters) || symbol && alphabetic),
-        Setting::Open => (6 <= letters && alphabetic && (digit && (symbol || 8 <= letters || mixed) || symbol && mixed)) && !is_wordish(value),
+        Setting::Open => {
+            (6 <= letters && alphabetic && (digit && (symbol || 8 <= letters || mixed) || symbol && mixed))
+                && !is_wordish(value)
+        }
     }
 }
 
@@ -65,7 +198,14 @@ fn is_wordish(value: &str) -> bool {
         let letters = part.chars().filter(|letter| letter.is_alphabetic()).count();
         let plain = part.chars().all(char::is_alphanumeric);
         // Sha256, step2, 12th: letters on one side, at most four digits on the other
-        let word = plain && (digits == 0 || letters == 0 || (digits <= 4 && (part.trim_end_matches(|c: char| c.is_ascii_digit()).len() + digits == part.len()) && part.chars().skip(1).all(|c| !c.is_uppercase()) && letters < 8 && value.len() != part.len()));
+        let word = plain
+            && (digits == 0
+                || letters == 0
+                || (digits <= 4
+                    && (part.trim_end_matches(|c: char| c.is_ascii_digit()).len() + digits == part.len())
+                    && part.chars().skip(1).all(|c| !c.is_uppercase())
+                    && letters < 8
+                    && value.len() != part.len()));
         if !word {
             return false;
         }
@@ -82,7 +222,12 @@ fn is_random(bytes: &[u8], least: usize) -> bool {
     let lower = letters - upper;
     let mixed = digits != 0 && letters != 0 || (24 <= bytes.len() && 4 < upper && 4 < lower);
     let floor = if bytes.len() < 16 { 2.6 } else { 3.0 };
-    bytes.len() >= least && odd == 0 && mixed && floor < entropy(bytes) && !std::str::from_utf8(bytes).is_ok_and(is_wordish) && !is_path(bytes)
+    bytes.len() >= least
+        && odd == 0
+        && mixed
+        && floor < entropy(bytes)
+        && !std::str::from_utf8(bytes).is_ok_and(is_wordish)
+        && !is_path(bytes)
 }
 
 fn is_path(bytes: &[u8]) -> bool {
@@ -93,7 +238,11 @@ fn is_path(bytes: &[u8]) -> bool {
 }
 
 fn is_uuid(bytes: &[u8]) -> bool {
-    bytes.len() == 36 && bytes.iter().enumerate().all(|(i, byte)| if matches!(i, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
+    bytes.len() == 36
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(i, byte)| if matches!(i, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
 /// A hash has the length of one and only hexadecimal digits.
@@ -104,17 +253,87 @@ fn is_hash(bytes: &[u8]) -> bool {
 /// A variable, a template, a call, a path of names: where the secret is, but not the secret.
 pub(super) fn is_reference(value: &[u8]) -> bool {
     const HEADS: &[&[u8]] = &[
-        b"$", b"{", b"<", b"#{", b"@{", b"%(", b"process.env", b"os.environ", b"os.getenv", b"env.", b"ENV[", b"env(", b"System.getenv", b"secrets.",
-        b"vault:", b"ref+", b"arn:", b"ssm:", b"file:", b"op://", b"!", b"getenv(", b"config.", b"settings.", b"self.", b"this.", b"args.", b"options.", b"params.",
-        b"request.", b"req.", b"os.", b"var.", b"local.", b"data.", b"module.", b"import.meta", b"keyring.", b"getpass", b"input(", b"None", b"null", b"&", b"/run/secrets", b"/etc/", b"/var/", b"http://", b"https://",
+        b"process.env",
+        b"os.environ",
+        b"os.getenv",
+        b"env.",
+        b"ENV[",
+        b"env(",
+        b"System.getenv",
+        b"secrets.",
+        b"getenv(",
+        b"config.",
+        b"settings.",
+        b"self.",
+        b"this.",
+        b"args.",
+        b"options.",
+        b"params.",
+        b"request.",
+        b"req.",
+        b"os.",
+        b"var.",
+        b"local.",
+        b"data.",
+        b"module.",
+        b"import.meta",
+        b"keyring.",
+        b"getpass",
+        b"input(",
+        b"None",
+        b"null",
     ];
-    let head = HEADS.iter().any(|head| value.starts_with(head)) && !(value.first() == Some(&b'!') && value.len() < 16 && 2 < value.iter().filter(|byte| byte.is_ascii_digit()).count());
-    let dollar = value.starts_with(b"$") && !value.get(1).is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'{' | b'(' | b'_'));
-    let percent = value.starts_with(b"%") && value.ends_with(b"%") && 2 < value.len();
-    let name_end = value.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))).unwrap_or(value.len());
-    let call = 1 < name_end && matches!(value.get(name_end), Some(b'(' | b'[')) && value.get(..name_end).is_some_and(|name| name.iter().any(u8::is_ascii_lowercase)) && matches!(value.last(), Some(b')' | b']' | b'(' | b'['));
-    let path = name_end == value.len() && value.contains(&b'.') && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'));
-    (head && !dollar) || percent || call || path
+    let name_end = value.iter().position(|byte| !(is_word(*byte) || *byte == b'.')).unwrap_or(value.len());
+    let name = value.get(..name_end).unwrap_or(&[]);
+    let called =
+        matches!(value.get(name_end), Some(b'(' | b'[')) && matches!(value.last(), Some(b')' | b']' | b'(' | b'['));
+    let call = 1 < name_end && called && name.iter().any(u8::is_ascii_lowercase);
+    let path = name_end == value.len()
+        && value.contains(&b'.')
+        && value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'));
+    is_template(value) || HEADS.iter().any(|head| value.starts_with(head)) || call || path
+}
+
+/// `*alias`, `&anchor`, `!tag` of YAML.
+fn is_alias(value: &[u8]) -> bool {
+    matches!(value.first(), Some(b'!' | b'&' | b'*'))
+        && value.iter().skip(1).all(|byte| is_word(*byte) || matches!(byte, b'-' | b'/' | b':'))
+        && value.iter().filter(|byte| byte.is_ascii_digit()).count() < 2
+}
+
+/// What a program fills in before the value is used, and where it fetches it from: `$NAME`, `${NAME}`, `{{ name }}`, `vault:…`
+fn is_template(value: &[u8]) -> bool {
+    const HEADS: &[&[u8]] = &[
+        b"${",
+        b"$(",
+        b"{{",
+        b"#{",
+        b"@{",
+        b"%{",
+        b"<%",
+        b"vault:",
+        b"ref+",
+        b"arn:",
+        b"ssm:",
+        b"file:",
+        b"op://",
+        b"/run/secrets",
+        b"/etc/",
+        b"/var/",
+        b"http://",
+        b"https://",
+    ];
+    let wrapped = |open: u8, close: u8| value.first() == Some(&open) && value.last() == Some(&close) && 2 < value.len();
+    let variable = value.first() == Some(&b'$')
+        && value.get(1).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+        && value.iter().skip(1).all(|byte| is_word(*byte) || matches!(byte, b':' | b'.' | b'-' | b'>'));
+    let formatted = value.starts_with(b"%(") && value.ends_with(b")s");
+    HEADS.iter().any(|head| value.starts_with(head))
+        || variable
+        || formatted
+        || wrapped(b'<', b'>')
+        || wrapped(b'{', b'}')
+        || wrapped(b'%', b'%')
 }
 
 /// Text that stands for a secret in examples, and words that are no secret.
@@ -123,7 +342,12 @@ fn is_placeholder(value: &str) -> bool {
     let bytes = lower.as_bytes();
     let same = bytes.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
     let upper_name = value.contains('_') && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    WORDS.contains(&lower.as_str()) || same || is_dummy(bytes) || upper_name || value.contains("...") || value.contains('…')
+    WORDS.contains(&lower.as_str())
+        || same
+        || is_dummy(bytes)
+        || upper_name
+        || value.contains("...")
+        || value.contains('…')
         || (value.starts_with('[') && value.ends_with(']'))
 }
 

@@ -6,33 +6,224 @@ use super::{
     kind::{Kind, Rank},
     number::{Joint, Number, value},
     scan::Scan,
+    text::{Text, is_word},
     words::Tag,
 };
 
 /// Country codes with the least and the most digits that follow them.
 const PLANS: &[(u64, usize, usize)] = &[
-    (1, 10, 10), (7, 10, 10), (20, 8, 10), (27, 9, 9), (30, 10, 10), (31, 9, 10), (32, 8, 9), (33, 9, 9), (34, 9, 9),
-    (36, 8, 9), (39, 6, 12), (40, 9, 9), (41, 9, 9), (43, 7, 13), (44, 9, 10), (45, 8, 8), (46, 7, 10), (47, 8, 8),
-    (48, 9, 9), (49, 6, 12), (51, 8, 9), (52, 10, 11), (53, 6, 8), (54, 10, 11), (55, 10, 11), (56, 8, 9), (57, 8, 10),
-    (58, 10, 10), (60, 8, 10), (61, 9, 9), (62, 8, 12), (63, 8, 10), (64, 8, 10), (65, 8, 8), (66, 8, 9), (81, 9, 10),
-    (82, 8, 11), (84, 9, 10), (86, 9, 11), (90, 10, 10), (91, 10, 10), (92, 9, 10), (93, 9, 9), (94, 9, 9), (95, 8, 10),
-    (98, 10, 10), (211, 9, 9), (212, 9, 9), (213, 8, 9), (216, 8, 8), (218, 8, 9), (220, 7, 7), (221, 9, 9), (222, 8, 8),
-    (223, 8, 8), (224, 8, 9), (225, 8, 10), (226, 8, 8), (227, 8, 8), (228, 8, 8), (229, 8, 10), (230, 7, 8), (231, 7, 9),
-    (232, 8, 8), (233, 9, 9), (234, 8, 10), (235, 8, 8), (236, 8, 8), (237, 8, 9), (238, 7, 7), (239, 7, 7), (240, 9, 9),
-    (241, 7, 8), (242, 9, 9), (243, 8, 9), (244, 9, 9), (245, 7, 9), (248, 7, 7), (249, 9, 9), (250, 9, 9), (251, 9, 9),
-    (252, 7, 9), (253, 8, 8), (254, 9, 9), (255, 9, 9), (256, 9, 9), (257, 8, 8), (258, 8, 9), (260, 9, 9), (261, 9, 10),
-    (262, 9, 9), (263, 8, 10), (264, 8, 9), (265, 7, 9), (266, 8, 8), (267, 7, 8), (268, 8, 8), (269, 7, 7), (291, 7, 7),
-    (297, 7, 7), (298, 6, 6), (299, 6, 6), (350, 8, 8), (351, 9, 9), (352, 5, 11), (353, 7, 10), (354, 7, 9), (355, 8, 9),
-    (356, 8, 8), (357, 8, 8), (358, 6, 12), (359, 7, 9), (370, 8, 8), (371, 8, 8), (372, 7, 8), (373, 8, 8), (374, 8, 8),
-    (375, 9, 9), (376, 6, 9), (377, 8, 9), (378, 6, 10), (380, 9, 9), (381, 8, 10), (382, 8, 8), (383, 8, 9), (385, 8, 9),
-    (386, 8, 8), (387, 8, 9), (389, 8, 8), (420, 9, 9), (421, 9, 9), (423, 7, 9), (501, 7, 7), (502, 8, 8), (503, 8, 8),
-    (504, 8, 8), (505, 8, 8), (506, 8, 8), (507, 7, 8), (509, 8, 8), (590, 9, 9), (591, 8, 8), (592, 7, 7), (593, 8, 9),
-    (594, 9, 9), (595, 8, 9), (596, 9, 9), (597, 6, 7), (598, 8, 8), (599, 7, 8), (670, 7, 8), (673, 7, 7), (674, 7, 7),
-    (675, 8, 8), (676, 5, 7), (677, 5, 7), (678, 5, 7), (679, 7, 7), (685, 5, 7), (686, 5, 8), (687, 6, 6), (689, 6, 8),
-    (850, 8, 10), (852, 8, 8), (853, 8, 8), (855, 8, 9), (856, 8, 10), (880, 8, 10), (886, 8, 9), (960, 7, 7), (961, 7, 8),
-    (962, 8, 9), (963, 8, 9), (964, 8, 10), (965, 8, 8), (966, 9, 9), (967, 7, 9), (968, 8, 8), (970, 8, 9), (971, 8, 9),
-    (972, 8, 9), (973, 8, 8), (974, 8, 8), (975, 7, 8), (976, 8, 8), (977, 8, 10), (992, 9, 9), (993, 8, 8), (994, 9, 9),
-    (995, 9, 9), (996, 9, 9), (998, 9, 9),
+    (1, 10, 10),
+    (7, 10, 10),
+    (20, 8, 10),
+    (27, 9, 9),
+    (30, 10, 10),
+    (31, 9, 10),
+    (32, 8, 9),
+    (33, 9, 9),
+    (34, 9, 9),
+    (36, 8, 9),
+    (39, 6, 12),
+    (40, 9, 9),
+    (41, 9, 9),
+    (43, 7, 13),
+    (44, 9, 10),
+    (45, 8, 8),
+    (46, 7, 10),
+    (47, 8, 8),
+    (48, 9, 9),
+    (49, 6, 12),
+    (51, 8, 9),
+    (52, 10, 11),
+    (53, 6, 8),
+    (54, 10, 11),
+    (55, 10, 11),
+    (56, 8, 9),
+    (57, 8, 10),
+    (58, 10, 10),
+    (60, 8, 10),
+    (61, 9, 9),
+    (62, 8, 12),
+    (63, 8, 10),
+    (64, 8, 10),
+    (65, 8, 8),
+    (66, 8, 9),
+    (81, 9, 10),
+    (82, 8, 11),
+    (84, 9, 10),
+    (86, 9, 11),
+    (90, 10, 10),
+    (91, 10, 10),
+    (92, 9, 10),
+    (93, 9, 9),
+    (94, 9, 9),
+    (95, 7, 10),
+    (98, 10, 10),
+    (246, 7, 7),
+    (247, 5, 5),
+    (290, 4, 5),
+    (500, 5, 5),
+    (508, 6, 6),
+    (672, 6, 6),
+    (680, 7, 7),
+    (681, 6, 6),
+    (682, 5, 5),
+    (683, 4, 7),
+    (688, 5, 6),
+    (690, 4, 5),
+    (691, 7, 7),
+    (692, 7, 7),
+    (800, 8, 8),
+    (808, 8, 8),
+    (870, 9, 9),
+    (881, 9, 10),
+    (882, 7, 12),
+    (883, 7, 12),
+    (211, 9, 9),
+    (212, 9, 9),
+    (213, 8, 9),
+    (216, 8, 8),
+    (218, 8, 9),
+    (220, 7, 7),
+    (221, 9, 9),
+    (222, 8, 8),
+    (223, 8, 8),
+    (224, 8, 9),
+    (225, 8, 10),
+    (226, 8, 8),
+    (227, 8, 8),
+    (228, 8, 8),
+    (229, 8, 10),
+    (230, 7, 8),
+    (231, 7, 9),
+    (232, 8, 8),
+    (233, 9, 9),
+    (234, 8, 10),
+    (235, 8, 8),
+    (236, 8, 8),
+    (237, 8, 9),
+    (238, 7, 7),
+    (239, 7, 7),
+    (240, 9, 9),
+    (241, 7, 8),
+    (242, 9, 9),
+    (243, 7, 9),
+    (244, 9, 9),
+    (245, 7, 9),
+    (248, 7, 7),
+    (249, 9, 9),
+    (250, 9, 9),
+    (251, 9, 9),
+    (252, 7, 9),
+    (253, 8, 8),
+    (254, 9, 9),
+    (255, 9, 9),
+    (256, 9, 9),
+    (257, 8, 8),
+    (258, 8, 9),
+    (260, 9, 9),
+    (261, 9, 10),
+    (262, 9, 9),
+    (263, 8, 10),
+    (264, 8, 9),
+    (265, 7, 9),
+    (266, 8, 8),
+    (267, 7, 8),
+    (268, 8, 8),
+    (269, 7, 7),
+    (291, 7, 7),
+    (297, 7, 7),
+    (298, 6, 6),
+    (299, 6, 6),
+    (350, 8, 8),
+    (351, 9, 9),
+    (352, 5, 11),
+    (353, 7, 10),
+    (354, 7, 9),
+    (355, 8, 9),
+    (356, 8, 8),
+    (357, 8, 8),
+    (358, 6, 12),
+    (359, 7, 9),
+    (370, 8, 8),
+    (371, 8, 8),
+    (372, 7, 8),
+    (373, 8, 8),
+    (374, 8, 8),
+    (375, 9, 9),
+    (376, 6, 9),
+    (377, 8, 9),
+    (378, 6, 10),
+    (380, 9, 9),
+    (381, 8, 10),
+    (382, 8, 8),
+    (383, 8, 9),
+    (385, 8, 9),
+    (386, 8, 8),
+    (387, 8, 9),
+    (389, 8, 8),
+    (420, 9, 9),
+    (421, 9, 9),
+    (423, 7, 9),
+    (501, 7, 7),
+    (502, 8, 8),
+    (503, 8, 8),
+    (504, 8, 8),
+    (505, 8, 8),
+    (506, 8, 8),
+    (507, 7, 8),
+    (509, 8, 8),
+    (590, 9, 9),
+    (591, 8, 8),
+    (592, 7, 7),
+    (593, 8, 9),
+    (594, 9, 9),
+    (595, 8, 9),
+    (596, 9, 9),
+    (597, 6, 7),
+    (598, 8, 8),
+    (599, 7, 8),
+    (670, 7, 8),
+    (673, 7, 7),
+    (674, 7, 7),
+    (675, 7, 8),
+    (676, 5, 7),
+    (677, 5, 7),
+    (678, 5, 7),
+    (679, 7, 7),
+    (685, 5, 7),
+    (686, 5, 8),
+    (687, 6, 6),
+    (689, 6, 8),
+    (850, 8, 10),
+    (852, 8, 8),
+    (853, 8, 8),
+    (855, 8, 9),
+    (856, 8, 10),
+    (880, 8, 10),
+    (886, 8, 9),
+    (960, 7, 7),
+    (961, 7, 8),
+    (962, 8, 9),
+    (963, 8, 9),
+    (964, 8, 10),
+    (965, 8, 8),
+    (966, 9, 9),
+    (967, 7, 9),
+    (968, 8, 8),
+    (970, 8, 9),
+    (971, 8, 9),
+    (972, 8, 9),
+    (973, 8, 8),
+    (974, 8, 8),
+    (975, 7, 8),
+    (976, 8, 8),
+    (977, 8, 10),
+    (992, 9, 9),
+    (993, 8, 8),
+    (994, 9, 9),
+    (995, 9, 9),
+    (996, 9, 9),
+    (998, 9, 9),
 ];
 
 /// How numbers are written within a country: the first digits, the groups, whether such a form is telling by itself.
@@ -48,23 +239,23 @@ const fn habit(first: &'static [u8], groups: &'static [usize], telling: bool) ->
 
 /// Forms without a trunk zero; those with one are known by the zero.
 const HABITS: &[Habit] = &[
-    habit(&[6, 7, 8, 9], &[3, 2, 2, 2], true),    // Spain, Poland
-    habit(&[5, 6, 7, 8, 9], &[3, 3, 3], false),   // Spain, Poland, Portugal, Czechia
+    habit(&[6, 7, 8, 9], &[3, 2, 2, 2], true),              // Spain, Poland
+    habit(&[5, 6, 7, 8, 9], &[3, 3, 3], false),             // Spain, Poland, Portugal, Czechia
     habit(&[1, 2, 3, 4, 5, 6, 7, 8], &[2, 3, 2, 2], false), // Poland
     habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[2, 2, 2, 2], false), // Norway, Denmark
-    habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[3, 2, 3], false), // Norway
-    habit(&[2, 3, 5, 6, 8, 9], &[4, 4], false),   // Singapore, Hong Kong
-    habit(&[6, 7, 8, 9], &[5, 5], false),         // India
+    habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[3, 2, 3], false),    // Norway
+    habit(&[2, 3, 5, 6, 8, 9], &[4, 4], false),             // Singapore, Hong Kong
+    habit(&[6, 7, 8, 9], &[5, 5], false),                   // India
     habit(&[6, 7, 8, 9], &[4, 3, 3], false),
-    habit(&[1], &[3, 4, 4], true),                // China, mobile
+    habit(&[1], &[3, 4, 4], true),                          // China, mobile
     habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[2, 5, 4], false), // Brazil, mobile
     habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[2, 4, 4], false), // Brazil, Mexico
-    habit(&[3], &[3, 7], false),                  // Italy, mobile
+    habit(&[3], &[3, 7], false),                            // Italy, mobile
     habit(&[3], &[3, 3, 4], true),
     habit(&[3], &[3, 6], false),
-    habit(&[8], &[1, 3, 3, 2, 2], true),          // Russia
+    habit(&[8], &[1, 3, 3, 2, 2], true), // Russia
     habit(&[9], &[3, 3, 2, 2], false),
-    habit(&[2, 6], &[3, 7], false),               // Greece
+    habit(&[2, 6], &[3, 7], false),                   // Greece
     habit(&[2, 3, 4, 5, 6, 7, 8, 9], &[3, 4], false), // local
     habit(&[1, 2, 3, 4, 5, 6, 7, 8, 9], &[4, 6], false),
 ];
@@ -72,12 +263,18 @@ const HABITS: &[Habit] = &[
 /// What makes a number a telephone number.
 pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
     let len = number.digits.len();
-    if !(6..=17).contains(&len) || (!number.plus && (dated(number) || decimal(number))) {
+    let counted = !number.plus && (dated(number) || (decimal(number) && !scan.labelled(number.start, Tag::Phone)));
+    if !(6..=17).contains(&len) || counted {
         return None;
     }
     if number.plus {
-        let fits = plan(number.digits, bracketed_zero(number));
-        return fits.then_some((Kind::Phone, Rank::Proved));
+        if plan(number.digits, bracketed_zero(number)) {
+            return Some((Kind::Phone, Rank::Proved));
+        }
+        let long = if number.is_run() { 10 } else { 9 };
+        let told = || coded(number.digits) || scan.says(number.start, number.end, |tag| tag == Tag::Phone);
+        let near = (long..=15).contains(&len) && !scan.denies(number.start, number.end) && told();
+        return near.then_some((Kind::Phone, Rank::Shaped));
     }
     let named = || scan.says(number.start, number.end, |tag| tag == Tag::Phone);
     let denied = || scan.denies(number.start, number.end);
@@ -97,11 +294,25 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
     if habit.is_some_and(|habit| habit.telling) && plain_joints(number) && !denied() && !another(scan, number) {
         return Some((Kind::Phone, Rank::Shaped));
     }
-    if area_bracketed(number) && (8..=11).contains(&len) && !denied() && !another(scan, number) {
+    if area_bracketed(number) && (8..=13).contains(&len) && !denied() && !another(scan, number) {
         return Some((Kind::Phone, Rank::Shaped));
     }
-    let possible = (7..=15).contains(&len) && (number.is_bare() || habit.is_some() || 2 <= number.groups.len());
-    (possible && named()).then_some((Kind::Phone, Rank::Named))
+    let local = len == 6 && 2 <= number.groups.len() && scan.labelled(number.start, Tag::Phone);
+    ((local || 7 <= len && len <= 15) && named()).then_some((Kind::Phone, Rank::Named))
+}
+
+/// Behind an extension: x123, ext. 45, extension 6, ;ext=7
+pub(super) fn extended(text: Text<'_>, end: usize) -> usize {
+    let at = text.skip_spaces(end);
+    let at = if matches!(text.at(at), b',' | b';') { text.skip_spaces(at + 1) } else { at };
+    for word in ["extension", "ext.", "ext=", "ext", "x.", "x", "poste", "dw", "int."] {
+        if text.is_caseless(at, word.as_bytes()) {
+            let from = text.skip_spaces(at + word.len());
+            let last = text.run(from, 7, |byte| byte.is_ascii_digit());
+            return if from < last && last - from <= 6 && !is_word(text.at(last)) { last } else { end };
+        }
+    }
+    end
 }
 
 /// A word beside the number says that it is another kind of number.
@@ -132,11 +343,30 @@ fn plan(digits: &[u8], dropped: Option<usize>) -> bool {
     let digits: Vec<u8> =
         digits.iter().enumerate().filter(|(i, _)| Some(*i) != dropped).map(|(_, digit)| *digit).collect();
     PLANS.iter().any(|(code, least, most)| {
-        let width = if *code < 10 { 1 } else if *code < 100 { 2 } else { 3 };
+        let width = if *code < 10 {
+            1
+        } else if *code < 100 {
+            2
+        } else {
+            3
+        };
         let Some((head, tail)) = digits.split_at_checked(width) else { return false };
         // Many write the trunk zero behind the country code.
-        let tail = if tail.first() == Some(&0) && !matches!(*code, 39 | 225 | 378) { tail.get(1..).unwrap_or(&[]) } else { tail };
+        let tail = if tail.first() == Some(&0) && !matches!(*code, 39 | 225 | 378) {
+            tail.get(1..).unwrap_or(&[])
+        } else {
+            tail
+        };
         value(head) == *code && (*least..=*most).contains(&tail.len()) && (*code != 1 || nanp(tail))
+    })
+}
+
+/// Whether digits begin with a country code.
+fn coded(digits: &[u8]) -> bool {
+    (1..=3).any(|width| {
+        digits
+            .get(..width)
+            .is_some_and(|head| PLANS.iter().any(|(code, ..)| value(head) == *code && !matches!(code, 1)))
     })
 }
 
@@ -159,15 +389,10 @@ fn nanp_written(number: &Number<'_>) -> bool {
 /// A trunk zero and groups: 0121 234 0413, 06 15 14 35 34, 030/1234567, 03-1234-5678.
 fn trunk_written(number: &Number<'_>) -> bool {
     let (head, second) = (number.group_len(0), number.digit(1));
-    let lens = (8..=12).contains(&number.digits.len()) && (2..=6).contains(&head);
+    let lens = (9..=13).contains(&number.digits.len()) && (2..=6).contains(&head);
     let parts = number.groups.iter().skip(1);
     let groups = (2..=6).contains(&number.groups.len()) && parts.clone().all(|group| (2..=8).contains(&group.len));
-    let bracketed_first = number.groups.first().is_some_and(|group| group.bracketed);
-    let even = number.joint() != Joint::Loose
-        || bracketed_first
-        || parts.clone().skip(1).all(|group| group.joint == Joint::Space)
-        || parts.clone().all(|group| matches!(group.joint, Joint::Space | Joint::Dash));
-    number.digit(0) == 0 && second != 0 && lens && groups && even && number.digits.len() != 8 + usize::from(head == 2 && number.shape(&[2, 2, 4])) 
+    number.digit(0) == 0 && second != 0 && lens && groups
 }
 
 /// (11) 91234-5678: an area in brackets at the beginning.
@@ -188,7 +413,9 @@ fn dated(number: &Number<'_>) -> bool {
             number.value(0, *a) <= 31 && number.value(*a, a + b) <= 31 && year(number.value(a + b, a + b + 4))
         }
         [8, 4 | 6] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
-        [8] => year(number.value(0, 4)) && (1..=12).contains(&number.value(4, 6)) && (1..=31).contains(&number.value(6, 8)),
+        [8] => {
+            year(number.value(0, 4)) && (1..=12).contains(&number.value(4, 6)) && (1..=31).contains(&number.value(6, 8))
+        }
         _ => false,
     }
 }
@@ -197,7 +424,9 @@ fn dated(number: &Number<'_>) -> bool {
 fn decimal(number: &Number<'_>) -> bool {
     let thousands = number.group_len(0) < 3 && number.groups.iter().skip(1).all(|group| group.len == 3);
     let point = number.groups.len() == 2 && number.joint() == Joint::Dot;
-    (2 <= number.groups.len() && thousands && matches!(number.joint(), Joint::Dot | Joint::Space)
+    (2 <= number.groups.len()
+        && thousands
+        && matches!(number.joint(), Joint::Dot | Joint::Space)
         && number.digit(0) != 0)
         || point
 }

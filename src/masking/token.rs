@@ -223,7 +223,11 @@ pub(super) fn find(scan: &mut Scan<'_>, hit: Hit, index: u8) {
         return;
     }
     let mut end = text.run(hit.end, prefix.most + 1, |byte| prefix.body.holds(byte));
-    while hit.end < end && matches!(text.before(end), b'.' | b'-' | b'=') && prefix.body != Body::Url && !text.is(end - 1, b"=") {
+    while hit.end < end
+        && matches!(text.before(end), b'.' | b'-' | b'=')
+        && prefix.body != Body::Url
+        && !text.is(end - 1, b"=")
+    {
         end -= 1;
     }
     let body = text.bytes(hit.end, end);
@@ -266,7 +270,13 @@ fn random(body: &[u8], alphabet: Body) -> bool {
     let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
     let upper = body.iter().filter(|byte| byte.is_ascii_uppercase()).count();
     let lower = body.iter().filter(|byte| byte.is_ascii_lowercase()).count();
-    let least = if alphabet == Body::Hex { 2.2 } else if body.len() < 24 { 2.8 } else { 3.2 };
+    let least = if alphabet == Body::Hex {
+        2.2
+    } else if body.len() < 24 {
+        2.8
+    } else {
+        3.2
+    };
     let mixed = digits != 0 || (upper != 0 && lower != 0) || alphabet == Body::Upper;
     // kebab-case-names-are-no-tokens
     let words = body.split(|byte| matches!(byte, b'-' | b'_')).filter(|word| !word.is_empty());
@@ -277,18 +287,41 @@ fn random(body: &[u8], alphabet: Body) -> bool {
 /// Text that stands in the place of a secret in examples.
 pub(super) fn is_dummy(value: &[u8]) -> bool {
     const DUMMIES: &[&[u8]] = &[
-        b"your", b"xxxx", b"example", b"placeholder", b"changeme", b"change_me", b"change-me", b"redacted", b"dummy",
-        b"insert", b"replace", b"****", b"....", b"abcdefghijkl", b"1234567890ab", b"0123456789", b"0000000000", b"my-secret", b"<", b"sample",
-        b"fake", b"todo", b"notreal",
+        b"your",
+        b"xxxx",
+        b"example",
+        b"placeholder",
+        b"changeme",
+        b"change_me",
+        b"change-me",
+        b"redacted",
+        b"dummy",
+        b"insert",
+        b"replace",
+        b"****",
+        b"....",
+        b"abcdefghijkl",
+        b"1234567890ab",
+        b"0123456789",
+        b"0000000000",
+        b"my-secret",
+        b"<",
+        b"sample",
+        b"fake",
+        b"todo",
+        b"notreal",
     ];
     let lower = value.to_ascii_lowercase();
-    DUMMIES.iter().any(|dummy| lower.windows(dummy.len()).any(|part| part == *dummy) && (dummy.len() * 8 > lower.len() || lower.len() < 24))
+    DUMMIES.iter().any(|dummy| {
+        lower.windows(dummy.len()).any(|part| part == *dummy) && (dummy.len() * 8 > lower.len() || lower.len() < 24)
+    })
 }
 
 /// AWS secret keys beside a word of AWS or an access key, and bot tokens of Telegram and Discord.
 pub(super) fn find_unprefixed(scan: &mut Scan<'_>) {
     let text = scan.text;
-    let ids: Vec<usize> = scan.found.iter().filter(|found| found.kind == Kind::AwsAccessKeyId).map(|found| found.end).collect();
+    let ids: Vec<usize> =
+        scan.found.iter().filter(|found| found.kind == Kind::AwsAccessKeyId).map(|found| found.end).collect();
     let aws = ids.first().copied();
     let mut at = 0;
     while at < text.len() {
@@ -315,13 +348,15 @@ fn aws_secret(scan: &mut Scan<'_>, start: usize, end: usize, aws: Option<usize>)
     let code = text.bytes(start, end);
     let plain = code.iter().all(|byte| !matches!(byte, b'-' | b'_'));
     let hex = code.iter().all(u8::is_ascii_hexdigit);
-    let mixed = [u8::is_ascii_digit, u8::is_ascii_uppercase, u8::is_ascii_lowercase].iter().all(|class| code.iter().any(class));
+    let mixed =
+        [u8::is_ascii_digit, u8::is_ascii_uppercase, u8::is_ascii_lowercase].iter().all(|class| code.iter().any(class));
     if !plain || hex || !mixed || is_dummy(code) || text.at(end) == b'=' || entropy(code) < 3.8 {
         return;
     }
     let named = scan.words.before(start, 48, |tag| (tag == Tag::Aws).then_some(())).is_some();
-    let near = aws.is_some_and(|id| id.abs_diff(start) < 400 && scan.words.before(start, 32, |tag| (tag == Tag::Secret).then_some(())).is_some())
-        || aws.is_some_and(|id| id < start && start - id < 24);
+    let near = aws.is_some_and(|id| {
+        id.abs_diff(start) < 400 && scan.words.before(start, 32, |tag| (tag == Tag::Secret).then_some(())).is_some()
+    }) || aws.is_some_and(|id| id < start && start - id < 24);
     if named || near {
         scan.add(Kind::AwsSecretAccessKey, start, end, Rank::Proved);
     }

@@ -24,7 +24,8 @@ pub(super) fn find(scan: &mut Scan<'_>, hit: Hit) {
     let token = text.bytes(start, end);
     // A password may hold `/`, `?` or `@`, if an `@` with a host still follows before the path.
     let path = token.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(token.len());
-    let at = token.get(..path).and_then(|part| part.iter().rposition(|byte| *byte == b'@')).or_else(|| late_at(token, path));
+    let at =
+        token.get(..path).and_then(|part| part.iter().rposition(|byte| *byte == b'@')).or_else(|| late_at(token, path));
     let Some(at) = at else { return };
     let user = token.get(..at).unwrap_or(&[]);
     match user.iter().position(|byte| *byte == b':') {
@@ -34,7 +35,11 @@ pub(super) fn find(scan: &mut Scan<'_>, hit: Hit) {
                 scan.add(Kind::ConnPassword, from, start + at, Rank::Shaped);
             }
         }
-        None if 16 <= user.len() && 3.2 < entropy(user) && user.iter().any(u8::is_ascii_digit) && !is_reference(user) => {
+        None if 16 <= user.len()
+            && 3.2 < entropy(user)
+            && user.iter().any(u8::is_ascii_digit)
+            && !is_reference(user) =>
+        {
             scan.add(Kind::SecretToken, start, start + at, Rank::Shaped);
         }
         None => {}
@@ -55,8 +60,24 @@ fn late_at(token: &[u8], path: usize) -> Option<usize> {
 
 /// Words of manuals, not passwords.
 fn is_common(password: &[u8]) -> bool {
-    const WORDS: &[&[u8]] =
-        &[b"password", b"passwd", b"pass", b"pwd", b"secret", b"pw", b"token", b"test", b"user", b"username", b"port", b"mypassword", b"my-password", b"my_password"];
+    const WORDS: &[&[u8]] = &[
+        b"password",
+        b"passwd",
+        b"pass",
+        b"pwd",
+        b"secret",
+        b"pw",
+        b"token",
+        b"test",
+        b"user",
+        b"username",
+        b"port",
+        b"mypassword",
+        b"my-password",
+        b"my_password",
+    ];
     let lower = password.to_ascii_lowercase();
-    WORDS.contains(&lower.as_slice()) || is_dummy(password) || password.iter().all(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X'))
+    WORDS.contains(&lower.as_slice())
+        || is_dummy(password)
+        || password.iter().all(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X'))
 }

@@ -16,10 +16,16 @@ const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 pub(super) fn find(scan: &mut Scan<'_>, start: usize, end: usize) {
     let text = scan.text;
     let code = text.bytes(start, end);
-    if 128 < code.len() || code.contains(&b'_') || is_word(text.at(end)) || matches!(text.at(end), b'-' | b'/' | b'+' | b'=') {
+    if 128 < code.len()
+        || code.contains(&b'_')
+        || is_word(text.at(end))
+        || matches!(text.at(end), b'-' | b'/' | b'+' | b'=')
+    {
         return;
     }
-    if matches!(text.before(start), b'-' | b'/' | b'+' | b'.') && !text.slice(start.saturating_sub(12), start).contains("/address/") {
+    if matches!(text.before(start), b'-' | b'/' | b'+' | b'.')
+        && !text.slice(start.saturating_sub(12), start).contains("/address/")
+    {
         return;
     }
     let said = || scan.words.around(start, end, Tag::Wallet, 48);
@@ -95,7 +101,9 @@ fn is_bech32(code: &[u8]) -> bool {
 }
 
 fn is_monero(code: &[u8]) -> bool {
-    matches!(code.len(), 95 | 106) && matches!(code.first(), Some(b'4' | b'8')) && code.iter().all(|byte| BASE58.contains(byte))
+    matches!(code.len(), 95 | 106)
+        && matches!(code.first(), Some(b'4' | b'8'))
+        && code.iter().all(|byte| BASE58.contains(byte))
 }
 
 /// Solana's addresses and others have no check; only a word beside them tells.
