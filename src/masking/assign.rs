@@ -144,6 +144,12 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
     } else {
         Setting::Bare
     };
+    // A label on one line, its value alone on the next.
+    if colon && !quoted && matches!(text.at(from), b'\n' | b'\r') {
+        let next = text.skip_spaces(text.run(from, 2, |byte| matches!(byte, b'\n' | b'\r')));
+        let found = value(text, next, Setting::Open)?;
+        return matches!(text.at(found.end), b'\n' | b'\r' | 0).then_some(found);
+    }
     let found = value(text, from, setting)?;
     // password: str = "…"
     let next = text.skip_spaces(found.end);
@@ -298,7 +304,7 @@ fn unstarred(text: Text<'_>, start: usize, end: usize) -> usize {
 
 /// A value in the words behind a name: `the password for the admin account is …`, `our key …`
 fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
-    if text.is(end, b"=") || text.is(end, b"_") {
+    if matches!(text.at(end), b'=' | b'_' | b'@') {
         return None;
     }
     let limit = text.run(end, PROSE_MAX, |byte| !matches!(byte, b'\n' | b'\r'));
@@ -326,7 +332,9 @@ fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
                 && text.at(stop) != b' '
         });
         let word = exclaimed.unwrap_or(word);
-        let another = word.split_once('=').is_some_and(|(name, rest)| !rest.is_empty() && name.bytes().all(is_word));
+        let another = word
+            .split_once('=')
+            .is_some_and(|(name, rest)| !rest.is_empty() && name.bytes().all(|byte| is_word(byte) || byte == b'-'));
         if is_secret(word, class, Setting::Open) && !another && (!word.contains('@') || class == Class::Password) {
             return Some(Value { start: at, end: at + word.len(), setting: Setting::Open });
         }

@@ -15,8 +15,8 @@ const REACH: usize = 40;
 /// Names of months, as they begin.
 const MONTHS: &[&str] = &[
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", // English
-    "mär", "mai", "okt", "dez", "maerz", // German
-    "fév", "fev", "avr", "juin", "juil", "aoû", "aout", "déc", // French
+    "mär", "mae", "mai", "okt", "dez", // German
+    "fév", "fev", "avr", "jui", "aoû", "aou", "déc", // French
     "ene", "abr", "ago", "dic", // Spanish
     "gen", "mag", "giu", "lug", "set", "ott", // Italian
     "out", // Portuguese
@@ -28,13 +28,15 @@ const MONTHS: &[&str] = &[
 
 fn said(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     let birth = |tag: Tag| (tag == Tag::Birth).then_some(());
-    let before = scan.words.before(start, REACH, birth);
-    before.is_some_and(|(_, distance)| {
-        !scan.text.slice(start - distance, start).contains(['.', ';', '\n']) || distance < 8
-    }) || scan
-        .words
-        .after(end, 12, birth)
-        .is_some_and(|(_, distance)| !scan.text.slice(end, end + distance).contains(['.', ',', ';', '\n', '"', ':']))
+    let other = |tag: Tag| matches!(tag, Tag::Event | Tag::Version).then_some(());
+    let clear = |distance: usize| {
+        let between = scan.text.slice(start - distance, start);
+        (!between.contains(['.', ';', '\n']) || distance < 8)
+            && scan.words.before(start, distance, other).is_none_or(|(_, nearer)| distance <= nearer)
+    };
+    let after = |distance: usize| !scan.text.slice(end, end + distance).contains(['.', ',', ';', '\n', '"', ':']);
+    scan.words.before(start, REACH, birth).is_some_and(|(_, distance)| clear(distance))
+        || scan.words.after(end, 12, birth).is_some_and(|(_, distance)| after(distance))
 }
 
 /// A date in digits: 1990-05-03, 03.05.1990, 5/3/90, 19900503.
@@ -66,13 +68,15 @@ pub(super) fn find_written(scan: &mut Scan<'_>) {
     let places: Vec<(usize, usize)> =
         scan.words.iter().filter(|hit| hit.tag == Tag::Birth).map(|hit| (hit.start, hit.end)).collect();
     let mut done = 0;
-    for (start, end) in places {
+    for (i, &(start, end)) in places.iter().enumerate() {
         let from = end.max(done);
-        let limit = text.floor(end + REACH);
+        // The nearer word speaks about a date.
+        let next = places.get(i + 1).map_or(text.len(), |(next, _)| (*next).max(end));
+        let limit = text.floor(end + REACH).min(next);
         let mut at = from;
         while at < limit {
             let begins = !is_word(text.before(at)) && (text.at(at).is_ascii_alphanumeric() || 0xC3 < text.at(at));
-            if begins && let Some(last) = date_at(scan, at) {
+            if begins && let Some(last) = date_at(scan, at).filter(|last| said(scan, at, *last)) {
                 scan.add(Kind::DateOfBirth, at, last, Rank::Named);
                 done = last;
                 break;
@@ -84,6 +88,7 @@ pub(super) fn find_written(scan: &mut Scan<'_>) {
         }
         // 1990年5月3日生
         if done < from
+            && 0x80 <= text.before(start)
             && let Some(first) = (6..24)
                 .map(|back| start.saturating_sub(back))
                 .rev()
@@ -153,7 +158,15 @@ fn skip(scan: &Scan<'_>, at: usize, what: &[&str]) -> usize {
 /// Behind the name of a month.
 fn month(scan: &Scan<'_>, at: usize) -> Option<usize> {
     let text = scan.text;
+    let first = text.at(at);
+    if !first.is_ascii_alphabetic() && first < 0xC3 {
+        return None;
+    }
     let end = text.floor(text.run(at, 24, |byte| byte.is_ascii_alphabetic() || 0x80 <= byte));
-    let name = text.slice(at, end).to_lowercase();
-    (3 <= name.chars().count() && MONTHS.iter().any(|month| name.starts_with(month))).then_some(end)
+    let name = text.slice(at, end);
+    let mut head = ['\0'; 3];
+    for (place, letter) in head.iter_mut().zip(name.chars()) {
+        *place = letter.to_lowercase().next().unwrap_or(letter);
+    }
+    MONTHS.iter().any(|month| month.chars().eq(head)).then_some(end)
 }

@@ -3,7 +3,7 @@
 use super::text::{Text, is_word};
 
 pub(super) const DIGITS_MAX: usize = 40;
-pub(super) const GROUPS_MAX: usize = 12;
+pub(super) const GROUPS_MAX: usize = 10;
 
 /// What stands before a group of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(super) struct Cluster {
     plus: Option<usize>,
     /// Whether a bound cut the cluster, so that the reading goes on in its middle.
     pub(super) cut: bool,
+    /// Where the last run of digits that was read ends.
+    pub(super) run_end: usize,
 }
 
 /// Some groups of a cluster, looked at as one number.
@@ -59,8 +61,14 @@ pub(super) struct Number<'c> {
 impl Cluster {
     /// Reads the cluster whose first digit stands at a place.
     pub(super) fn read(text: Text<'_>, place: usize) -> Self {
-        let mut cluster =
-            Self { digits: [0; DIGITS_MAX], groups: [NO_GROUP; GROUPS_MAX], count: 0, plus: None, cut: false };
+        let mut cluster = Self {
+            digits: [0; DIGITS_MAX],
+            groups: [NO_GROUP; GROUPS_MAX],
+            count: 0,
+            plus: None,
+            cut: false,
+            run_end: place,
+        };
         cluster.plus = plus_before(text, place);
         let (mut at, mut filled, mut joint, mut open) = (place, 0, Joint::First, opened(text, place));
         loop {
@@ -74,6 +82,7 @@ impl Cluster {
                 filled += 1;
                 at += bytes;
             }
+            cluster.run_end = at;
             let closed = text.at(at) == b')';
             let group = Group {
                 start,

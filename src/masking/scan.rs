@@ -15,6 +15,8 @@ use super::{
 
 /// How far before a number the word may stand that names it.
 const REACH_BEFORE: usize = 48;
+/// The most groups that a number is written in.
+const NUMBER_GROUPS_MAX: usize = 7;
 /// How far after it.
 const REACH_AFTER: usize = 18;
 
@@ -200,14 +202,14 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
     let count = cluster.len();
     if count == 0 {
         // A run of digits beyond every bound is no number of anyone.
-        return text.run(place, usize::MAX - place, |byte| byte.is_ascii_digit()).max(place + 1);
+        return cluster.run_end.max(place + 1);
     }
     let mut taken = address::find_dotted(scan, &cluster);
     for first in 0..count {
         if first < taken || !cluster.may_begin(first) {
             continue;
         }
-        for last in (first..count).rev() {
+        for last in (first..count.min(first + NUMBER_GROUPS_MAX)).rev() {
             if !cluster.may_end(last) {
                 continue;
             }

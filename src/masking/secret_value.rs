@@ -149,13 +149,7 @@ const WORDS: &[&str] = &[
 /// Whether a value under a name of that class is a secret.
 pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
     let bytes = value.as_bytes();
-    if if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) }
-        || is_placeholder(value)
-        || (setting == Setting::Bare && is_alias(bytes))
-    {
-        return false;
-    }
-    match class {
+    let looks = match class {
         Class::Phrase => 8 <= value.chars().count() && setting != Setting::Open,
         Class::Password => is_password(value, setting),
         Class::Token | Class::Key => {
@@ -165,7 +159,9 @@ pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
         Class::Weak => {
             is_random(bytes, 20) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes)
         }
-    }
+    };
+    let reference = || if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) };
+    looks && !reference() && !(setting == Setting::Bare && is_alias(bytes)) && !is_placeholder(value)
 }
 
 fn is_password(value: &str, setting: Setting) -> bool {
@@ -177,6 +173,9 @@ fn is_password(value: &str, setting: Setting) -> bool {
     let alphabetic = value.chars().any(char::is_alphabetic);
     let symbol =
         value.bytes().any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':'));
+    if scrambled(value) {
+        return true;
+    }
     let mixed = value.chars().any(char::is_uppercase) && value.chars().skip(1).any(char::is_lowercase);
     match setting {
         Setting::Quoted | Setting::Closed => 4 <= letters && !(value.starts_with('/') && !digit),
@@ -186,6 +185,14 @@ fn is_password(value: &str, setting: Setting) -> bool {
                 && !is_wordish(value)
         }
     }
+}
+
+/// Letters in no order: both cases mixed, and fewer vowels than any language has.
+fn scrambled(value: &str) -> bool {
+    let count = |test: fn(&u8) -> bool| value.bytes().filter(test).count();
+    let (upper, lower) = (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
+    let vowels = count(|byte| b"aeiouyAEIOUY".contains(byte));
+    12 <= upper + lower && 4 <= upper && 4 <= lower && vowels * 4 < upper + lower && !value.contains(['(', '.', ' '])
 }
 
 /// Words, paths, versions and dates that have a digit or a sign.
@@ -340,10 +347,12 @@ fn is_template(value: &[u8]) -> bool {
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_lowercase();
     let bytes = lower.as_bytes();
+    let rules = ["required|", "|min:", "|max:", "nullable|"].iter().any(|rule| lower.contains(rule));
     let same = bytes.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
     let upper_name = value.contains('_') && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     WORDS.contains(&lower.as_str())
         || same
+        || rules
         || is_dummy(bytes)
         || upper_name
         || value.contains("...")

@@ -298,7 +298,41 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
         return Some((Kind::Phone, Rank::Shaped));
     }
     let local = len == 6 && 2 <= number.groups.len() && scan.labelled(number.start, Tag::Phone);
-    ((local || 7 <= len && len <= 15) && named()).then_some((Kind::Phone, Rank::Named))
+    let length = local || (7..=15).contains(&len);
+    (length && named() && (!number.is_bare() || led(scan, number.start))).then_some((Kind::Phone, Rank::Named))
+}
+
+/// Words that lead to a number.
+const LEADS: &[&str] = &[
+    "at", "on", "to", "is", "from", "or", "and", "via", "using", "number", "numbers", "no", "nr", "num", "new", "old",
+    "his", "her", "my", "me", "us", "them", "him", "you", "are", "was", "be", "also", "back", "now", "the", "under",
+    "unter", "an", "am", "auf", "au", "al", "à", "a", "o", "ou", "et", "y", "e", "es", "está", "est", "ist", "lautet",
+    "é", "è", "jest", "på", "er", "är", "op", "naar", "pod", "na", "numer", "número", "numéro", "nummer", "numero",
+    "oder", "und", "of", "en", "i", "lub", "eller", "och", "tai", "ja", "por", "per", "für", "pour", "para",
+];
+
+/// Whether the word before a bare number could lead to it: a telling one, a preposition, a name; no call of a function.
+fn led(scan: &Scan<'_>, start: usize) -> bool {
+    let text = scan.text;
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || 0x80 <= byte;
+    let end = text.run_back(start, 8, |byte| !letter(byte));
+    let begin = text.run_back(end, 40, |byte| letter(byte) || byte == b'\'');
+    let word = text.slice(text.floor(begin), end).trim_start_matches(|letter: char| !letter.is_alphabetic());
+    let between = text.slice(end, start);
+    if between == "(" && !word.is_empty() {
+        return false;
+    }
+    // call(1234567, 7654321)
+    let label = scan.words.before(start, 48, |tag| (tag == Tag::Phone).then_some(()));
+    if label.is_some_and(|(_, distance)| {
+        text.at(start - distance) == b'(' && text.at(start - distance + 1).is_ascii_digit()
+    }) {
+        return false;
+    }
+    let telling = scan.words.before(start, start - end + 1, |tag| (tag == Tag::Phone).then_some(())).is_some();
+    let capital = word.chars().next().is_none_or(char::is_uppercase);
+    let signs = between.contains([':', '=', '"', '|', ',', ';', '>']);
+    telling || capital || signs || LEADS.contains(&word) || !word.is_ascii()
 }
 
 /// Behind an extension: x123, ext. 45, extension 6, ;ext=7

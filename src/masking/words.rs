@@ -19,6 +19,8 @@ pub(super) enum Tag {
     Count,
     /// A number of a release.
     Version,
+    /// Something happened, and not a birth.
+    Event,
     National(Nation),
     Passport,
     /// The name of a secret, to be read as a whole identifier.
@@ -187,7 +189,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (Tag::Iban, "iban*|account|konto*|kontonummer|compte|cuenta|conto|rekening*|conta|rachunek|konta"),
     (
         Tag::Count,
-        "order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
+        "percent|times|people|order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
          part number|partno|model|model no|model number|sku|skus|serial|serial no|serial number|tracking|tracking no|\
          tracking number|reference|reference no|reference number|ref|refs|isbn|isbn-10|isbn-13|issn|ean|upc|gtin|asin|issue|issues|pr|\
          pull request|commit|commits|job|jobs|pid|batch|lot|oid|epoch|timestamp|ts|unix time|population|meter|reading|\
@@ -222,6 +224,10 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          driver|chrome|firefox|safari|edge|windows|macos|linux|kernel|upgrade|upgraded|update|downgrade|patch|patched|\
          agent|sdk|runtime|package|plugin|chapter|section|oid|clause|paragraph|art|§|sec|assembly|fileversion|\
          productversion|assemblyversion|dll|pip|npm|snmp|mib|asn.1|версия|версии|バージョン|版本|버전|abschnitt|kapitel",
+    ),
+    (
+        Tag::Event,
+        "founded|established|launched|published|died|deceased|opened|signed|issued|released|seen|updated|created|visited|hired|joined|admitted|expires|expired|due|gestorben|gegründet|fondée|fundada|décédé|decedido",
     ),
     (
         Tag::Passport,
@@ -339,7 +345,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     ),
     (
         Tag::NameLabel,
-        "full name|fullname|first name|firstname|last name|lastname|surname|given name|family name|middle name|customer name|patient name|contact name|employee name|client name|cardholder|cardholder name|card holder|account holder|holder name|name on card|display name|recipient name|sender name|user full name|legal name|maiden name|guest name|student name|applicant name|passenger name|tenant name|beneficiary name|name|names|patient|customer|applicant|employee|passenger|tenant|beneficiary|attendee|attendees|contact|contact person|signed by|signed|author|from|dear|hi|hello|hey|regards|best regards|kind regards|sincerely|yours sincerely|cheers|best|thanks|my name is|i am called|called|named|ask for|asked for|speak to|speak with|spoke to|spoke with|on behalf of|attn|attention|c/o|cc|reminder to|email to|meeting with|call with|interview with|ship it to|ship to|deliver to|sold to|bill to|billed to|reported by|assigned to|assignee|reviewed by|approved by|written by|prepared by|created by|born to|ich heiße|mein name ist|name ist|sehr geehrter|sehr geehrte|liebe|lieber|kunde|kundin|patientin|ansprechpartner|vorname|nachname|mit freundlichen grüßen|viele grüße|je m'appelle|nom|prénom|au nom de|cher|chère|cordialement|client|cliente|titulaire|me llamo|mi nombre es|nombre|nombre completo|apellido|apellidos|a nombre de|estimado|estimada|querido|querida|saludos|atentamente|mi chiamo|nome|cognome|nome e cognome|intestato a|gentile|caro|cara|cordiali saluti|meu nome é|nome completo|em nome de|prezado|prezada|atenciosamente|mijn naam is|naam|achternaam|voornaam|op naam van|beste|geachte|met vriendelijke groet|nazywam się|imię i nazwisko|nazwisko|na nazwisko|szanowny panie|pozdrawiam|jag heter|namn|kära|hälsningar|jeg heter|mit navn er|navn|hilsen|kjære|kære|nimeni on|nimi|меня зовут|имя|фамилия|фио|уважаемый|уважаемая|с уважением|к вам обращается",
+        "full name|fullname|fn|zugunsten von|on account of|payable to|pay to|first name|firstname|last name|lastname|surname|given name|family name|middle name|customer name|patient name|contact name|employee name|client name|cardholder|cardholder name|card holder|account holder|holder name|name on card|display name|recipient name|sender name|user full name|legal name|maiden name|guest name|student name|applicant name|passenger name|tenant name|beneficiary name|name|names|patient|customer|applicant|employee|passenger|tenant|beneficiary|attendee|attendees|contact|contact person|signed by|signed|author|from|dear|hi|hello|hey|regards|best regards|kind regards|sincerely|yours sincerely|cheers|best|thanks|my name is|i am called|called|named|ask for|asked for|speak to|speak with|spoke to|spoke with|on behalf of|attn|attention|c/o|cc|reminder to|email to|meeting with|call with|interview with|ship it to|ship to|deliver to|sold to|bill to|billed to|reported by|assigned to|assignee|reviewed by|approved by|written by|prepared by|created by|born to|ich heiße|mein name ist|name ist|sehr geehrter|sehr geehrte|liebe|lieber|kunde|kundin|patientin|ansprechpartner|vorname|nachname|mit freundlichen grüßen|viele grüße|je m'appelle|nom|prénom|au nom de|cher|chère|cordialement|client|cliente|titulaire|me llamo|mi nombre es|nombre|nombre completo|apellido|apellidos|a nombre de|a favor de|estimado|estimada|querido|querida|saludos|atentamente|mi chiamo|nome|cognome|nome e cognome|intestato a|a favore di|gentile|caro|cara|cordiali saluti|meu nome é|nome completo|em nome de|prezado|prezada|atenciosamente|mijn naam is|naam|achternaam|voornaam|op naam van|beste|geachte|met vriendelijke groet|nazywam się|imię i nazwisko|nazwisko|na nazwisko|szanowny panie|pozdrawiam|jag heter|namn|kära|hälsningar|jeg heter|mit navn er|navn|hilsen|kjære|kære|nimeni on|nimi|меня зовут|имя|фамилия|фио|уважаемый|уважаемая|с уважением|к вам обращается",
     ),
     (
         Tag::NameAfter,
