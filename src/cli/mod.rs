@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod keys;
+pub mod mask;
 pub mod orgs;
 mod output;
 pub mod prices;
@@ -54,6 +55,8 @@ enum Command {
     /// The price book
     #[command(subcommand)]
     Prices(prices::PricesCommand),
+    /// Mask personal data and secrets in the text on standard input
+    Mask(mask::Mask),
     /// Correct the costs of a span after a correction of prices: adds rows, changes none, and can be run again
     Reprice(reprice::Reprice),
     /// Bring the schemas of the control store and the usage store up to date
@@ -93,6 +96,7 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
         Command::Org(command) => app::with_store(&load(&config)?, async |store| orgs::run(command, store, out).await),
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),
         Command::Prices(command) => prices::run(command, &config, out),
+        Command::Mask(asked) => mask::run(&asked, &mut io::stdin().lock(), out),
         Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),
         Command::Migrate { json } => {
             let (from, to) = app::migrate(&load(&config)?).map_err(CliError::from)?;

@@ -9,16 +9,16 @@ use regex::{Regex, RegexBuilder};
 use std::fmt;
 
 /// Terms of all dictionaries of one organization together.
-pub const TERMS_MAX: usize = 50_000;
+const TERMS_MAX: usize = 50_000;
 /// Bytes of all terms together.
-pub const TERMS_BYTES_MAX: usize = 2 * 1024 * 1024;
-pub const TERM_BYTES_MAX: usize = 256;
+const TERMS_BYTES_MAX: usize = 2 * 1024 * 1024;
+const TERM_BYTES_MAX: usize = 256;
 /// A shorter term would match everywhere.
-pub const TERM_CHARS_MIN: usize = 2;
-pub const PATTERNS_MAX: usize = 64;
-pub const PATTERN_BYTES_MAX: usize = 4096;
+const TERM_CHARS_MIN: usize = 2;
+const PATTERNS_MAX: usize = 64;
+const PATTERN_BYTES_MAX: usize = 4096;
 /// Alternatives belong in a dictionary.
-pub const ALTERNATIVES_MAX: usize = 200;
+const ALTERNATIVES_MAX: usize = 200;
 const COMPILED_BYTES_MAX: usize = 1024 * 1024;
 const NESTING_MAX: u32 = 32;
 /// A longest match; what would match more is found in pieces or not at all.
