@@ -10,8 +10,11 @@ use crate::{
     config::{env, settings::Settings},
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
+    masking::Detector,
     metering::{beside, tokenizer},
+    prompt::{catalog::Catalog, surface::Surface},
     proxy::{
+        dial::Dialer,
         drain::Places,
         gateway::Gateway,
         server::{self, Built},
@@ -159,11 +162,19 @@ impl Parts {
         draining: Arc<AtomicBool>,
     ) -> anyhow::Result<Gateway> {
         let routes = Routes::new(settings.providers.clone()).map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
-        let gate = Gate {
+        let catalog = Catalog::new(&settings.prompt.models, &routes);
+        let gate = Arc::new(Gate {
             routes: ArcSwap::from_pointee(routes),
             keyring: Arc::clone(&self.keyring),
             limiters: Arc::new(Limiters::new(clock::instant())),
             settings: settings.exchange.clone(),
+        });
+        let prompt = Surface {
+            gate: Arc::clone(&gate),
+            catalog,
+            detector: Detector::new()?,
+            dial: Arc::new(Dialer::new(&settings.proxy)),
+            settings: settings.prompt.clone(),
         };
         let settlement =
             Settlement { prices: ArcSwap::new(Arc::clone(&settings.prices)), queue: self.queue.clone(), access_log };
@@ -171,9 +182,10 @@ impl Parts {
             keyring: Arc::clone(&self.keyring),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
+            prompt: Arc::new(prompt),
         });
         let drains = Places::new(settings.exchange.drains_max);
-        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
+        Ok(Gateway { gate, settlement: Arc::new(settlement), own, drains, draining })
     }
 
     /// The client for statistics, or what callers are told while there is none.

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "limits", "masking", "metering", "pricing"],
     &["providers", "usage", "store"],
     &["exchange"],
+    &["prompt"],
     &["proxy", "api"],
     &["config"],
     &["app", "cli"],

@@ -1,6 +1,6 @@
 //! The last line of every exchange: reading → charge → one usage event → queue, and one access log line. Never waits.
 
-use super::exchange::{Ending, Exchange, Surface};
+use super::exchange::{Ending, Exchange, Spent, Surface};
 use crate::{
     auth::key::{Environment, contains_gateway_key},
     base::clock::{self, Instant},
@@ -44,7 +44,7 @@ impl Settlement {
         if let Some(log) = &self.access_log {
             log.write(access_line(exchange, &event));
         }
-        if exchange.surface == Surface::Proxy {
+        if matches!(exchange.surface, Surface::Proxy | Surface::Prompt) {
             self.queue.push(&event);
         }
         METRICS.exchanges_open.dec();
@@ -59,7 +59,16 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook
     let provider = routed.map(|routed| routed.route.provider.name.as_str()).unwrap_or_default();
     let model_requested =
         recorded(exchange.asked.as_ref().and_then(|asked| asked.model.as_deref()).unwrap_or_default());
-    let charge = charge_of(reading, prices, provider, &model_requested, arrival.time);
+    let mut charge = charge_of(reading, prices, provider, &model_requested, arrival.time);
+    let (mut tokens, mut units, mut usage_source) = (reading.tokens, reading.units, reading.source);
+    for Spent { provider, model, reading } in &exchange.earlier {
+        charge.add(charge_of(reading, prices, provider.as_str(), model, arrival.time));
+        tokens.add(&reading.tokens);
+        units.add(&reading.units);
+        if usage_source == UsageSource::None {
+            usage_source = reading.source;
+        }
+    }
     let since_arrival = |at: Instant| clock::millis_u32(at.saturating_duration_since(arrival.instant));
     UsageEvent {
         request_id: arrival.id,
@@ -69,7 +78,7 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook
         key_prefix: caller.map(|key| key.key_prefix.as_str()).unwrap_or_default().into(),
         environment: caller.map_or(Environment::Live, |key| key.environment),
         provider: provider.into(),
-        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or_default().into(),
+        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or(exchange.own_endpoint).into(),
         method: exchange.method.as_str().into(),
         model_requested,
         model_served: recorded(reading.model_served.as_deref().unwrap_or_default()),
@@ -81,9 +90,9 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook
         ttft_ms: answer.and_then(|answer| answer.first_byte).map(|at| since_arrival(at).max(1)).unwrap_or_default(),
         bytes_in: exchange.bytes_in,
         bytes_out: answer.map_or(0, |answer| answer.bytes_out),
-        tokens: reading.tokens,
-        units: reading.units,
-        usage_source: reading.source,
+        tokens,
+        units,
+        usage_source,
         service_tier: recorded(reading.service_tier.as_deref().unwrap_or_default()),
         charge,
         provider_request_id: answer
@@ -93,6 +102,7 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, prices: &PriceBook
             .unwrap_or_default()
             .into(),
         tags: routed.map(|routed| routed.tags.as_slice()).unwrap_or_default().into(),
+        entities: exchange.entities.as_slice().into(),
     }
 }
 
@@ -117,6 +127,7 @@ fn charge_of(
 fn error_type(ending: Ending, answer_status: u16, reading: &Reading) -> &'static str {
     match ending {
         Ending::Refused(kind) => kind.as_str(),
+        Ending::RefusedAs(code) => code,
         Ending::CallerGone => "caller_gone",
         Ending::ProviderCut => "provider_cut",
         Ending::CutShort => "gateway_crash",
@@ -189,6 +200,7 @@ mod tests {
             (Ending::Answered, 429, &fine, "provider_error"),
             (Ending::Refused(Kind::RateLimited), 0, &fine, "rate_limited"),
             (Ending::Refused(Kind::ProviderTimeout), 0, &fine, "provider_timeout"),
+            (Ending::RefusedAs("validation"), 0, &fine, "validation"),
             (Ending::CallerGone, 200, &fine, "caller_gone"),
             (Ending::ProviderCut, 200, &fine, "provider_cut"),
             (Ending::CutShort, 200, &fine, "gateway_crash"),

@@ -6,8 +6,7 @@ use super::{
     kind::{Finding, Rank},
     overlap,
     placeholder::{self, Masked, StableKey},
-    repeat,
-    scan,
+    repeat, scan,
     text::Text,
 };
 use std::sync::Arc;

@@ -56,6 +56,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("provider_request_id", "String"),
     ("tags", "Map(LowCardinality(String), String)"),
     ("service_tier", "LowCardinality(String)"),
+    ("entities", "Map(LowCardinality(String), UInt32)"),
 ];
 
 /// The statement that a batch is inserted with; `head` and rows follow it.
@@ -131,6 +132,11 @@ pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
         text(row, value);
     }
     text(row, &event.service_tier);
+    length(row, event.entities.len());
+    for (kind, count) in event.entities.iter() {
+        text(row, kind);
+        row.extend_from_slice(&count.to_le_bytes());
+    }
 }
 
 fn text(row: &mut Vec<u8>, value: &str) {
@@ -158,9 +164,12 @@ mod tests {
 
     #[test]
     fn every_column_stands_in_the_schema_with_its_type_and_in_this_order() {
-        let ddl =
-            [include_str!("../../schema/0001_usage_events.sql"), include_str!("../../schema/0004_corrections.sql")]
-                .concat();
+        let ddl = [
+            include_str!("../../schema/0001_usage_events.sql"),
+            include_str!("../../schema/0004_corrections.sql"),
+            include_str!("../../schema/0010_entities.sql"),
+        ]
+        .concat();
         let mut lines = ddl.lines().map(|line| {
             let line = line.trim_start().trim_start_matches("ADD COLUMN IF NOT EXISTS ");
             line.split_whitespace().collect::<Vec<_>>().join(" ")
