@@ -59,7 +59,7 @@ pub(super) async fn serve(router: &Router, session: &mut Session, passage: &mut 
         Err(never) => match never {},
     };
     let ending = response.extensions().get().copied().map_or(Ending::Answered, Ending::Refused);
-    tell(session, passage, response, false).await?;
+    tell(session, passage, response, None).await?;
     passage.exchange.ending = ending;
     Ok(true)
 }
@@ -99,7 +99,7 @@ pub(super) async fn serve_prompt(router: &Router, session: &mut Session, passage
         downstream::drain(session).await;
     }
     let ending = response.extensions().get().copied().map_or(Ending::Answered, Ending::Refused);
-    let told = tell(session, passage, response, is_read).await.inspect_err(|_| left.cancel());
+    let told = tell(session, passage, response, is_read.then_some(&left)).await;
     passage.exchange.ending = ending;
     told.map(|()| true)
 }
@@ -114,20 +114,33 @@ async fn caller_left(session: &mut Session) {
     }
 }
 
-/// Writes an answer; `watch` ends it as soon as its caller has left, and not with the next piece.
-async fn tell(session: &mut Session, passage: &mut Passage, response: Response, watch: bool) -> Result<()> {
-    let (parts, body) = response.into_parts();
+/// Writes an answer. With `left` it ends as soon as its caller has left, and not with the next piece, and says so there.
+async fn tell(
+    session: &mut Session,
+    passage: &mut Passage,
+    response: Response,
+    left: Option<&CancellationToken>,
+) -> Result<()> {
+    let (parts, mut body) = response.into_parts();
     let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;
     }
     head.insert_header(REQUEST_ID, passage.exchange.arrival.id.as_str())?;
     passage.exchange.status = parts.status.as_u16();
-    session.write_response_header(Box::new(head), false).await?;
-    relay(session, body, watch).await
+    let told = async {
+        session.write_response_header(Box::new(head), false).await?;
+        relay(session, &mut body, left.is_some()).await
+    };
+    let told = told.await;
+    if let (Err(_), Some(left)) = (&told, left) {
+        // before the body is dropped, which settles the exchange
+        left.cancel();
+    }
+    told
 }
 
-async fn relay(session: &mut Session, mut body: Body, watch: bool) -> Result<()> {
+async fn relay(session: &mut Session, body: &mut Body, watch: bool) -> Result<()> {
     loop {
         let frame = tokio::select! {
             biased;
