@@ -162,7 +162,7 @@ fn gateway_yaml_shows_every_field_that_is_read() {
 fn docs_config_md_lists_every_field_that_is_read_and_no_other() {
     let pem = root().join("Cargo.toml");
     let tls = format!(
-        "listeners:\n  - address: 1.1.1.1:80\n    tls: {{certificate: {p}, private_key: {p}}}\n",
+        "listeners:\n  - address: 1.1.1.1:80\n    tls: {{certificate: {p}, private_key: {p}}}\nprompt: {{models: [{{id: a/b}}]}}\n",
         p = pem.display()
     );
     let mut asked = read(&tls, gateway::read).1;
