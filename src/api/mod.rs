@@ -1,6 +1,8 @@
 //! Our own endpoints as an axum router: routing, extraction, JSON. Each answer is a `Refusal` or a document.
 
 mod answer;
+mod budget;
+mod keys;
 mod me;
 pub mod operations;
 mod prompt;
@@ -8,7 +10,8 @@ mod stats;
 mod usage_records;
 
 use crate::{
-    auth::keyring::Keyring,
+    auth::{keyring::Keyring, port::Registry},
+    budgets::ledger::Ledger,
     exchange::refusal::{Kind, Refusal},
     prompt::{ASK_PATHS, MODELS_PATHS, surface::Surface},
     proxy::own::Asker,
@@ -17,7 +20,7 @@ use crate::{
 use answer::Answer;
 use axum::{
     Extension, Router,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use std::sync::Arc;
 
@@ -25,9 +28,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Parts {
     pub keyring: Arc<Keyring>,
+    pub registry: Arc<dyn Registry>,
+    pub budgets: Arc<Ledger>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
     pub prompt: Arc<Surface>,
+    pub turns: usage::turns::Turns,
 }
 
 /// Gives the usage store's client, or what callers are told while there is none.
@@ -45,6 +51,10 @@ pub fn router(parts: Parts) -> Router {
         .method_not_allowed_fallback(prompt::other_method);
     Router::new()
         .route("/gw/me", get(me::me))
+        .route("/gw/budget", get(budget::budgets))
+        .route("/gw/ceiling", get(keys::ceiling))
+        .route("/gw/keys", get(keys::list).post(keys::issue))
+        .route("/gw/keys/{id}", delete(keys::revoke))
         .route("/gw/stats", get(stats::stats))
         .route("/gw/usage", get(usage_records::page))
         .route("/gw/usage/{request_id}", get(usage_records::one))

@@ -259,6 +259,8 @@ pub struct KeyRecord {
     pub scopes: Vec<Scope>,
     pub entitlements: Entitlements,
     pub limits: KeyLimits,
+    /// Those of the whole organization.
+    pub organization_limits: KeyLimits,
     pub usage_mode: UsageMode,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,

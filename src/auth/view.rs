@@ -111,6 +111,7 @@ pub fn issued<'a>(key: &'a GatewayKey, record: &'a KeyRecord) -> Issued<'a> {
 pub struct OrganizationView<'a> {
     id: &'a str,
     name: &'a str,
+    limits: &'a KeyLimits,
     created_at: String,
 }
 
@@ -119,6 +120,7 @@ pub fn organization(organization: &Organization) -> OrganizationView<'_> {
     OrganizationView {
         id: organization.id.as_str(),
         name: &organization.name,
+        limits: &organization.limits,
         created_at: organization.created_at.to_rfc3339(),
     }
 }
@@ -156,6 +158,7 @@ mod tests {
             }]
             .into(),
             limits: KeyLimits { requests_per_second: Some(5), ..KeyLimits::default() },
+            organization_limits: KeyLimits::default(),
             usage_mode: UsageMode::Inject,
             created_at: Timestamp::from_millis(0),
             expires_at: Some(Timestamp::from_millis(60_000)),

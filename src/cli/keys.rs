@@ -1,14 +1,16 @@
 //! `key issue`, `key list` and `key revoke`.
 
 use super::{
+    budgets::{budget, enforcement},
     error::CliError,
+    limits::LimitArguments,
     orgs::{store_down, told},
     output::{PAGE, all, print_json, print_table},
 };
 use crate::{
     auth::{
         entitlement::{Effect, Entitlement},
-        issue::{self, Issued, KeyOrder},
+        issue::{self, Issued, KeyBudget, KeyOrder},
         key::{Environment, KeyKind, KeyRecord, Scope, UsageMode},
         port::{Organization, Page, Registry, Revocation},
         view,
@@ -16,8 +18,9 @@ use crate::{
     base::{
         clock::{self, Timestamp},
         ids::KeyId,
+        money::Money,
     },
-    limits::KeyLimits,
+    budgets::{budget::Enforcement, calendar::Window},
 };
 use std::io::Write;
 
@@ -47,18 +50,17 @@ pub struct Issue {
     /// Models that it may not ask for whatever is allowed; may be repeated
     #[arg(long = "deny", value_name = "PROVIDER:PATTERN", value_parser = provider_and_pattern)]
     deny: Vec<(String, String)>,
-    /// Requests a second, sustained; unlimited unless given
-    #[arg(long, value_name = "N")]
-    rps: Option<u32>,
-    /// Requests at once above the sustained pace; one second's worth unless given
-    #[arg(long, value_name = "N", requires = "rps")]
-    burst: Option<u32>,
-    /// Requests in flight at once; unlimited unless given
-    #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// When it ends: a time (`2030-01-31T00:00:00Z`) or a span from now (`90m`, `12h`, `30d`, `4w`); never unless given
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Expiry>,
+    /// What it may spend: dollars and `day`, `month` or `total`, such as `25/month`; may be repeated for several windows
+    #[arg(long = "budget", value_name = "USD/WINDOW", value_parser = budget)]
+    budgets: Vec<(Money, Window)>,
+    /// `on`: what its budgets have no room for is refused; `off`: they only report
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = enforcement, requires = "budgets")]
+    budget_enforcement: Enforcement,
     /// `test` keys are left out of budgets and statistics
     #[arg(long, value_name = "live|test", default_value = "live", value_parser = environment)]
     environment: Environment,
@@ -122,9 +124,6 @@ pub async fn run(command: KeyCommand, registry: &dyn Registry, out: &mut dyn Wri
 
 async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
     let now = clock::now();
-    let rules = |rules: Vec<(String, String)>, effect| {
-        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
-    };
     let order = KeyOrder {
         organization: organization(&asked.org, registry).await?,
         name: asked.name,
@@ -134,19 +133,22 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         },
         environment: asked.environment,
         scopes: asked.scopes,
-        entitlements: rules(asked.allow, Effect::Allow).chain(rules(asked.deny, Effect::Deny)).collect(),
-        limits: KeyLimits {
-            requests_per_second: asked.rps,
-            burst: asked.burst,
-            concurrent_requests: asked.concurrency,
-        },
+        entitlements: rules(asked.allow, asked.deny),
+        limits: asked.limits.into(),
         usage_mode: asked.usage_mode,
         expires_at: asked.expires.map(|end| match end {
             Expiry::At(end) => end,
             Expiry::InMillis(span) => now.plus_millis(span),
         }),
     };
-    let issued = issue::issue(registry, order, now).await.map_err(told)?;
+    let enforcement = asked.budget_enforcement;
+    let budgets: Vec<KeyBudget> =
+        asked.budgets.into_iter().map(|(limit, window)| KeyBudget { limit, window, enforcement }).collect();
+    let twice = |at: &KeyBudget| budgets.iter().filter(|one| one.window == at.window).count() > 1;
+    if budgets.iter().any(twice) {
+        return Err(CliError::Usage("--budget: each window may stand once".to_owned()));
+    }
+    let issued = issue::issue_with(registry, order, &budgets, now).await.map_err(told)?;
     print_issued(&issued, asked.json, out)
 }
 
@@ -214,7 +216,7 @@ async fn revoke(key: Revoke, registry: &dyn Registry, out: &mut dyn Write) -> Re
     Ok(writeln!(out, "{id} {news}")?)
 }
 
-async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
+pub(super) async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
     let found = registry.find_organization(id_or_name).await.map_err(store_down)?;
     found.ok_or_else(|| CliError::Failed(format!("there is no organization {id_or_name:?}; `org list` shows them")))
 }
@@ -223,7 +225,15 @@ fn scope_names(key: &KeyRecord) -> String {
     key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+/// Rules as the command line gives them.
+pub(super) fn rules(allow: Vec<(String, String)>, deny: Vec<(String, String)>) -> Vec<Entitlement> {
+    let rules = |rules: Vec<(String, String)>, effect| {
+        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
+    };
+    rules(allow, Effect::Allow).chain(rules(deny, Effect::Deny)).collect()
+}
+
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let names = || Scope::ALL.map(Scope::as_str).join(", ");
     Scope::parse(text).ok_or_else(|| format!("must be one of {}", names()))
 }
@@ -237,7 +247,7 @@ fn usage_mode(text: &str) -> Result<UsageMode, String> {
 }
 
 /// Cut at the first colon: models may have some, providers have none.
-fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
+pub(super) fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((provider, pattern)) if !provider.is_empty() && !pattern.is_empty() => {
             Ok((provider.into(), pattern.into()))

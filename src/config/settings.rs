@@ -6,7 +6,9 @@ use super::{
     fields::{Fields, Source},
     gateway, prices, providers, yaml,
 };
-use crate::{auth, exchange, pricing, prompt, providers::provider::Provider, proxy, store, telemetry, usage};
+use crate::{
+    auth, budgets, exchange, limits, pricing, prompt, providers::provider::Provider, proxy, store, telemetry, usage,
+};
 use std::{
     collections::BTreeSet,
     fs,
@@ -25,6 +27,8 @@ pub struct Settings {
     pub proxy: proxy::settings::Settings,
     pub store: store::settings::Settings,
     pub auth: auth::settings::Settings,
+    pub limits: limits::settings::Settings,
+    pub budgets: budgets::settings::Settings,
     pub exchange: exchange::settings::Settings,
     pub usage: usage::settings::Settings,
     pub prompt: prompt::settings::Settings,
@@ -85,6 +89,8 @@ pub fn check([gateway, providers, prices]: &[File; 3], env: Env<'_>) -> Result<S
             proxy: gateway.proxy,
             store: gateway.store,
             auth: gateway.auth,
+            limits: gateway.limits,
+            budgets: gateway.budgets,
             exchange: gateway.exchange,
             usage: gateway.usage,
             prompt: gateway.prompt,

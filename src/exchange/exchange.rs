@@ -2,7 +2,7 @@
 //! a panic and a shutdown included, so permits return and exactly one usage event is made.
 
 use super::{
-    admit::{Admission, Asked, Routed},
+    admit::{Admission, Asked, Holds, Routed},
     arrive::Arrival,
     choose::Attempts,
     refusal::{Kind, Refusal},
@@ -13,6 +13,7 @@ use crate::{
     auth::key::KeyRecord,
     base::{clock, ids::ProviderName},
     metering::{beside::Finished, reading::Reading},
+    usage::spool::hold::{Hold, Release},
 };
 use http::Method;
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct Exchange {
     pub status: u16,
     /// What only the log may say about the ending.
     pub inside: Option<String>,
+    /// What is to be recorded if nothing more is heard of it is noted.
+    pub(super) has_intent: bool,
     /// `None` once it is settled, or will be.
     settlement: Option<Arc<Settlement>>,
 }
@@ -109,11 +112,46 @@ impl Exchange {
             bytes_in: 0,
             status: 0,
             inside: None,
+            has_intent: false,
             settlement: Some(settlement),
         }
     }
 
-    /// What its records need, for when they are made later; the permit stays, and so returns at once.
+    /// Notes what is to be recorded if nothing more is heard of this exchange: it goes to the provider next. Where records
+    /// must be durable, that has to wait for the hold.
+    pub fn goes_out(&mut self) -> Option<Hold> {
+        let settlement = self.settlement.as_ref()?;
+        let (hold, release) = settlement.hold().unzip();
+        self.has_intent = settlement.begin(self, release);
+        hold
+    }
+
+    /// The whole answer has come. Where records must be durable it is recorded now, and its end has to wait for the hold;
+    /// else when the exchange is dropped.
+    pub fn has_answer(&mut self) -> Option<Hold> {
+        let (hold, release) = self.settlement.as_ref()?.hold()?;
+        self.ending = Ending::Answered;
+        self.settle(Some(release));
+        Some(hold)
+    }
+
+    fn settle(&mut self, release: Option<Release>) {
+        let Some(settlement) = self.settlement.take() else { return };
+        let (end, holds) = (clock::instant(), self.take_holds());
+        let settle =
+            move |exchange: &Self, reading: &Reading| settlement.settle(exchange, reading, end, (holds, release));
+        match self.answer.as_mut().map(Answer::finish) {
+            None => settle(self, &Reading::default()),
+            Some(Finished::Read(reading)) => settle(self, &reading),
+            Some(Finished::Later(later)) => {
+                let remains = self.remains();
+                later.then(move |reading| settle(&remains, &reading));
+            }
+        }
+    }
+
+    /// What its records need, for when they are made later; the permit stays, and so returns at once; what is
+    /// set aside is settled with what was used.
     fn remains(&mut self) -> Self {
         Self {
             arrival: self.arrival,
@@ -132,6 +170,7 @@ impl Exchange {
             bytes_in: self.bytes_in,
             status: self.status,
             inside: self.inside.take(),
+            has_intent: self.has_intent,
             settlement: None,
         }
     }
@@ -145,6 +184,11 @@ impl Exchange {
         given
     }
 
+    /// What is set aside for it, so that it can be settled.
+    fn take_holds(&mut self) -> Holds {
+        self.admission.as_mut().map(|admission| std::mem::take(&mut admission.holds)).unwrap_or_default()
+    }
+
     /// Notes that we answered ourselves.
     pub fn refused(&mut self, refusal: &Refusal) {
         self.ending = Ending::Refused(refusal.kind);
@@ -155,15 +199,6 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(settlement) = self.settlement.take() else { return };
-        let end = clock::instant();
-        match self.answer.as_mut().map(Answer::finish) {
-            None => settlement.settle(self, &Reading::default(), end),
-            Some(Finished::Read(reading)) => settlement.settle(self, &reading, end),
-            Some(Finished::Later(later)) => {
-                let remains = self.remains();
-                later.then(move |reading| settlement.settle(&remains, &reading, end));
-            }
-        }
+        self.settle(None);
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     attempt::{Asking, Failed, target_of},
     catalog::{Entry, is_entitled},
+    on_record,
     question::Question,
     refusal::No,
     reply::Reply,
@@ -138,6 +139,9 @@ impl<'s> Course<'s> {
         self.exchange.entities = masked.counts.iter().map(|(kind, count)| (kind.name(), count)).collect();
         let stream = question.stream;
         drop(question);
+        if let Some(hold) = self.exchange.goes_out() {
+            on_record(hold).await;
+        }
         let began = clock::instant();
         let answered = self.answered(entry, &key, &masked).await?;
         let provider = clock::instant() - began;
@@ -172,7 +176,7 @@ impl<'s> Course<'s> {
         self.turn_to(entry, attribution::tags(headers, &gate.settings.attribution_headers))?;
         let identified = Identified { key: Arc::clone(key), swap: Swap::default() };
         if let (Some(routed), Some(asked)) = (&self.exchange.routed, &self.exchange.asked) {
-            self.exchange.admission = Some(gate.admit(routed, identified, asked)?);
+            self.exchange.admission = Some(gate.admit(routed, identified, asked, self.exchange.arrival.time)?);
         }
         Ok(())
     }
@@ -186,7 +190,12 @@ impl<'s> Course<'s> {
         let target = target_of(entry).map_err(|bad| internal(format!("{}: {bad}", entry.model.id)))?;
         let endpoint = Some(Arc::clone(&entry.recorded));
         self.exchange.routed = Some(Routed { route, target, endpoint, path_model: None, tags });
-        self.exchange.asked = Some(Asked { model: Some(entry.model.model.clone()), ..Asked::default() });
+        self.exchange.asked = Some(Asked {
+            model: Some(entry.model.model.clone()),
+            max_output_tokens: Some(entry.model.output_tokens_max.into()),
+            body_bytes: Some(self.exchange.bytes_in),
+            ..Asked::default()
+        });
         Ok(())
     }
 

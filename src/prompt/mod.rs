@@ -16,6 +16,11 @@ pub mod settings;
 pub mod surface;
 mod wire;
 
+use crate::{base::clock::Duration, usage::spool::hold::Hold};
+
+/// The longest wait for a record to reach the disk, where records must be durable.
+const HOLD_MAX: Duration = Duration::from_secs(5);
+
 /// The largest body that is read.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The longest prompt, in characters.
@@ -29,4 +34,11 @@ pub const MODELS_PATHS: [&str; 2] = ["/models", "/v1/models"];
 pub fn is_surface(target: &[u8]) -> bool {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     ASK_PATHS.iter().chain(&MODELS_PATHS).any(|known| known.as_bytes() == path)
+}
+
+/// Waits until what is to go out is on record.
+async fn on_record(hold: Hold) {
+    if tokio::time::timeout(HOLD_MAX, hold).await.is_err() {
+        tracing::error!("the usage spool does not reach the disk: prompts and answers go out without their record");
+    }
 }

@@ -1,7 +1,7 @@
 //! An answer to a caller, and the exchange that ends with it: told in one piece, or in segments with a pause between two.
 //! Segments are cut from the restored answer, between characters.
 
-use super::{refusal::No, settings::Settings};
+use super::{on_record, refusal::No, settings::Settings};
 use crate::{
     base::clock::{self, Duration},
     exchange::exchange::{Ending, Exchange},
@@ -132,6 +132,7 @@ impl Telling {
             Rest::Segments { answer, at, bytes, pause } => {
                 let Some(segment) = answer.get(at..).and_then(|rest| segments(rest, bytes).next()) else {
                     self.told_more(&DONE);
+                    self.record().await;
                     return Some(DONE);
                 };
                 if at > 0 && !pause.is_zero() {
@@ -144,7 +145,19 @@ impl Telling {
             }
         };
         self.told_more(&piece);
+        if matches!(self.rest, Rest::Nothing) {
+            self.record().await;
+        }
         Some(piece)
+    }
+
+    /// Where records must be durable, the end of an answer waits for its own.
+    async fn record(&mut self) {
+        if self.told == Ending::Answered
+            && let Some(hold) = self.exchange.has_answer()
+        {
+            on_record(hold).await;
+        }
     }
 
     fn told_more(&mut self, piece: &Bytes) {

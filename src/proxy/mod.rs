@@ -8,6 +8,7 @@ pub mod drain;
 mod fault;
 pub mod gateway;
 mod head_time;
+mod hold;
 pub mod own;
 mod peer;
 pub mod server;

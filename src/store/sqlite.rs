@@ -3,12 +3,16 @@
 //! Write-ahead log, so that requests read while somebody writes; every commit is on disk before it is confirmed, so
 //! that no revocation is lost; the file belongs to its owner alone. Several processes may open it at once.
 
+mod alerts;
+mod budgets;
+
 use super::{
     rows::{KeyRow, OrganizationRow},
     settings::Settings,
 };
 use crate::{
     auth::{
+        ceiling::Ceiling,
         key::{KeyHash, KeyRecord},
         port::{KeyStore, Organization, Page, Registry, RegistryError, Revocation, StoreDown},
     },
@@ -16,6 +20,8 @@ use crate::{
         clock::{self, Duration, Timestamp},
         ids::{KeyId, OrganizationId},
     },
+    budgets::{budget::Budget, port::SetError},
+    limits::KeyLimits,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -152,7 +158,8 @@ async fn check_and_migrate(path: &Path, pool: &SqlitePool) -> Result<(), OpenErr
 impl KeyStore for SqliteStore {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreDown> {
         let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE keys.hash = ?",
         )
@@ -196,7 +203,7 @@ impl Registry for SqliteStore {
             .fetch_all(&self.pool)
             .await
             .map_err(down)?;
-        Ok(rows.into_iter().map(Organization::from).collect())
+        rows.into_iter().map(Organization::try_from).collect()
     }
 
     async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown> {
@@ -206,22 +213,60 @@ impl Registry for SqliteStore {
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(down)?;
-        Ok(row.map(Organization::from))
+        row.map(Organization::try_from).transpose()
     }
 
-    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError> {
-        let mut connection = self.pool.acquire().await.map_err(down)?;
-        insert_key(&mut connection, hash, record).await.map_err(refused)
+    async fn add_key_below(&self, hash: &KeyHash, record: &KeyRecord, ceiling: &Ceiling) -> Result<(), RegistryError> {
+        let mut transaction = self.write().await.map_err(down)?;
+        let row: Option<OrganizationRow> = sqlx::query_as("SELECT * FROM organizations WHERE id = ?")
+            .bind(record.organization_id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(down)?;
+        let organization = Organization::try_from(row.ok_or(RegistryError::NoOrganization)?)?;
+        if organization.ceiling != *ceiling {
+            return Err(RegistryError::CeilingChanged);
+        }
+        insert_key(&mut transaction, hash, record).await.map_err(refused)?;
+        Ok(transaction.commit().await.map_err(down)?)
+    }
+
+    async fn set_ceiling(&self, id: &OrganizationId, ceiling: &Ceiling) -> Result<(), RegistryError> {
+        let ceiling = to_json(ceiling).map_err(down)?;
+        let query = sqlx::query("UPDATE organizations SET ceiling = ? WHERE id = ?").bind(ceiling).bind(id.as_str());
+        let changed = query.execute(&self.pool).await.map_err(down)?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(RegistryError::NoOrganization) }
+    }
+
+    async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError> {
+        let limits = to_json(limits).map_err(down)?;
+        let query = sqlx::query("UPDATE organizations SET limits = ? WHERE id = ?").bind(limits).bind(id.as_str());
+        let changed = query.execute(&self.pool).await.map_err(down)?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(RegistryError::NoOrganization) }
+    }
+
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError> {
+        let mut transaction = self.write().await.map_err(down)?;
+        insert_key(&mut transaction, hash, record).await.map_err(refused)?;
+        for budget in budgets {
+            budgets::upsert_budget(&mut transaction, budget).await.map_err(|error| match error {
+                SetError::Down(down) => RegistryError::Down(down),
+                SetError::NoOrganization | SetError::NoKey => RegistryError::NoOrganization,
+            })?;
+        }
+        Ok(transaction.commit().await.map_err(down)?)
     }
 
     async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown> {
         // Two statements, so that each has an index to walk along.
         let query = if of.is_some() {
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE keys.organization_id = ?1 AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
         } else {
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE ?1 = '' AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
         };
@@ -289,9 +334,10 @@ async fn insert_organization(
     connection: &mut SqliteConnection,
     organization: &Organization,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, ?)")
+    sqlx::query("INSERT INTO organizations (id, name, limits, created_at) VALUES (?, ?, ?, ?)")
         .bind(organization.id.as_str())
         .bind(&organization.name)
+        .bind(to_json(&organization.limits)?)
         .bind(organization.created_at.millis())
         .execute(connection)
         .await?;

@@ -14,11 +14,12 @@ use sociaro_gateway::{
     metering::reading::{Tokens, Units},
     usage::{
         event::UsageEvent,
-        queue::{Rows, queue},
+        queue::Rows,
         schema::{Migrated, migrate},
         settings::Settings,
         shipper::{ClickHouse, Fault, Shipper, Sink},
-        source::{Batch, MemorySource},
+        source::Batch,
+        spool,
         stats::StatsQuery,
     },
 };
@@ -95,7 +96,7 @@ async fn a_batch_that_failed_halfway_is_completed_by_its_retry() {
 async fn migrating_again_changes_nothing_but_what_settings_changed() {
     let store = Store::new().await;
     let (client, settings) = (&store.client, &store.settings);
-    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 4, to: 4 });
+    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 5, to: 5 });
     let describe = async || {
         let sql = "SELECT arraySort(groupArray((name, create_table_query, metadata_modification_time))) \
                    FROM system.tables WHERE database = {database:String}";
@@ -156,8 +157,7 @@ async fn an_adjustment_changes_the_cost_and_no_count() {
 #[tokio::test]
 async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
     let store = Store::empty();
-    let (queue, reader) = queue(&store.settings);
-    let source = MemorySource::new(reader, &store.settings);
+    let (queue, source) = spool::volatile(&store.settings);
     let sink = ClickHouse::new(&store.client, &store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, sink);
     let all = events(1000);
@@ -174,8 +174,7 @@ async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
 async fn an_engine_that_is_killed_and_comes_back_holds_every_event_once() {
     let (store, mut engine) = Store::alone();
     let settings = Settings { batch_events_max: 50, ..store.settings.clone() };
-    let (queue, reader) = queue(&settings);
-    let source = MemorySource::new(reader, &settings);
+    let (queue, source) = spool::volatile(&settings);
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &settings));
     let all = events(2000);
     let (first, rest) = all.split_at(1000);

@@ -181,9 +181,11 @@ fn settings() -> Settings {
             url: String::new(),
             user: String::new(),
             password: None,
+            cluster: None,
         }),
         database: format!("test_{}", RequestId::generate()),
         queue_events_max: 10_000,
+        spool: settings::Spool::default(),
         flush_interval: Duration::from_millis(100),
         batch_events_max: 300,
         keep_days: 400,
@@ -191,6 +193,8 @@ fn settings() -> Settings {
         query_time_max: Duration::from_secs(20),
         query_memory_bytes_max: 1 << 30,
         query_rows_max: 1_000_000,
+        queries_per_key_max: 4,
+        queries_max: 6,
     }
 }
 

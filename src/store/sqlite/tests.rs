@@ -34,7 +34,12 @@ async fn issue_key(store: &SqliteStore, organization: &Organization) -> Issued {
         environment: Environment::Test,
         scopes: vec![Scope::PromptUse, Scope::StatsRead],
         entitlements: vec![rule],
-        limits: KeyLimits { requests_per_second: Some(5), burst: Some(9), concurrent_requests: None },
+        limits: KeyLimits {
+            requests_per_second: Some(5),
+            burst: Some(9),
+            concurrent_requests: None,
+            ..KeyLimits::default()
+        },
         usage_mode: UsageMode::Inject,
         expires_at: Some(NOW.plus_millis(1_000)),
     };
@@ -94,7 +99,7 @@ async fn names_are_unique_whatever_their_case_and_found_by_id_first() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let acme = issue::create_organization(&store, "acme", NOW).await.unwrap();
-    let taken = Organization { name: "ACME".into(), id: OrganizationId::generate(), created_at: NOW };
+    let taken = Organization::new("ACME", NOW);
     assert_eq!(store.add_organization(&taken).await, Err(RegistryError::NameTaken));
     for text in ["acme", "Acme", acme.id.as_str()] {
         assert_eq!(store.find_organization(text).await.unwrap().as_ref(), Some(&acme), "{text}");
@@ -111,7 +116,7 @@ async fn a_key_needs_an_organization_that_exists() {
     issued.record.id = KeyId::generate();
     issued.record.organization_id = OrganizationId::generate();
     let hash = KeyHash::from_bytes([7; 32]);
-    assert_eq!(store.add_key(&hash, &issued.record).await, Err(RegistryError::NoOrganization));
+    assert_eq!(store.add_key(&hash, &issued.record, &[]).await, Err(RegistryError::NoOrganization));
 }
 
 #[tokio::test]
