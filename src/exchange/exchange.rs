@@ -177,6 +177,7 @@ impl Exchange {
 
     /// Gives the exchange to a surface that goes on with it and settles it. What stays here knows its arrival alone, and
     /// settles nothing.
+    #[must_use]
     pub fn hand_over(&mut self) -> Self {
         let mut given = self.remains();
         given.admission = self.admission.take();

@@ -43,8 +43,9 @@ fn stands_alone(text: Text<'_>, place: &Finding) -> bool {
     let joins = |a: u8, b: u8| a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric();
     let first = text.at(place.start);
     let last = text.before(place.end);
-    !(place.start > 0 && joins(text.before(place.start), first))
-        && !(place.end < text.len() && joins(last, text.at(place.end)))
+    let joins_before = place.start > 0 && joins(text.before(place.start), first);
+    let joins_behind = place.end < text.len() && joins(last, text.at(place.end));
+    !joins_before && !joins_behind
 }
 
 /// Whether none of the findings stands there.

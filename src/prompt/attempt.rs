@@ -61,10 +61,9 @@ impl Failed {
     /// Whether another provider may do better: not where the request itself was turned down.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::RateLimited { .. } | Self::Overloaded { .. } => true,
-            Self::Broken(_) => true,
             Self::Status(status) => *status >= 500,
             Self::Internal(_) => false,
+            _ => true,
         }
     }
 
@@ -200,10 +199,10 @@ fn decoded(encoding: &str, body: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, F
     let mut plain = Vec::new();
     let most = u64::try_from(bytes_max).unwrap_or(u64::MAX);
     let progress = decoders.read(&body, most, &mut |piece| plain.extend_from_slice(piece));
-    match progress.map_err(|error| broken(&error))?.is_done {
-        true => Ok(plain),
-        false => Err(broken(&"the answer decodes to more than prompt.answer_bytes_max")),
+    if progress.map_err(|error| broken(&error))?.is_done && plain.len() <= bytes_max {
+        return Ok(plain);
     }
+    Err(broken(&"the answer decodes to more than prompt.answer_bytes_max"))
 }
 
 #[cfg(test)]

@@ -217,13 +217,12 @@ impl<'s> Course<'s> {
         let fallback = self.surface.catalog.fallback_of(&entry).filter(|fallback| is_entitled(fallback, key));
         let attempt_max = self.surface.settings.attempt_max;
         let first = self.attempt(&entry, masked);
-        let outcome = match &fallback {
-            None => first.await,
-            Some(_) => {
-                let deadline = clock::instant() + attempt_max;
-                let silent = |_| Err(Failed::TimedOut("prompt.attempt_timeout_seconds are over".to_owned()));
-                timeout_at(deadline.into(), first).await.unwrap_or_else(silent)
-            }
+        let outcome = if fallback.is_none() {
+            first.await
+        } else {
+            let deadline = clock::instant() + attempt_max;
+            let silent = |_| Err(Failed::TimedOut("prompt.attempt_timeout_seconds are over".to_owned()));
+            timeout_at(deadline.into(), first).await.unwrap_or_else(silent)
         };
         let failed = match outcome {
             Ok(text) => return Ok(Answered { text, by: entry, fallback: None }),

@@ -1,8 +1,13 @@
 //! Usage: one event for each request, with the provider's own figures, the cost, and what was masked as numbers.
 
 use crate::{
-    desk::{Desk, MODEL},
-    support::{http::Ask, simulator::Reply},
+    desk::{Desk, MODEL, check_refusal, options},
+    support::{
+        gateway::{Gateway, Grant},
+        http::Ask,
+        simulator::Reply,
+        wait::wait_until,
+    },
 };
 use serde_json::json;
 
@@ -155,4 +160,61 @@ async fn statistics_count_prompts_beside_other_calls_and_leave_test_keys_out() {
     rows.sort();
     assert_eq!(rows, [("chat.completions".to_owned(), 1), ("prompt".to_owned(), 2)]);
     desk.gateway.stats("environment=test", &desk.key.secret, |stats| stats["totals"]["requests"] == 1).await;
+}
+
+#[tokio::test]
+async fn where_records_are_durable_every_answer_is_on_record_before_its_end() {
+    let options = options().set("/usage/spool/durable", json!(true)).set("/prompt/segment_bytes", json!(4));
+    let mut gateway = Gateway::start(options);
+    let key = gateway.issue(&Grant::all("records-durable"));
+    let ask = |prompt: &str, stream: bool, model: &str| {
+        Ask::post("/", &json!({"prompt": prompt, "model": model, "stream": stream})).bearer(&key.secret)
+    };
+    let mut ids = Vec::new();
+    for at in 0..10 {
+        let answer = gateway.client().send(&ask("to d@corp.example", at % 2 == 0, MODEL)).await.expect(200);
+        ids.push(answer.header("x-request-id").expect("an id").to_owned());
+    }
+    gateway.client().send(&ask("d", false, "openai/none")).await.expect(400);
+    gateway.crash();
+    let look = async || {
+        let rows = gateway.rows_now().await?;
+        let found: Vec<String> = ids
+            .iter()
+            .filter(|id| {
+                rows.iter()
+                    .any(|row| row["request_id"] == **id && row["error_type"] == "" && row["entities"]["EMAIL"] == 1)
+            })
+            .cloned()
+            .collect();
+        if found == ids { Ok(()) } else { Err(format!("{} of {}", found.len(), ids.len())) }
+    };
+    wait_until("all answers are on record", look).await;
+}
+
+#[tokio::test]
+async fn a_spent_budget_refuses_prompts_and_a_test_key_spends_none() {
+    let desk = Desk::shared("records-budget");
+    let config = desk.gateway.config().display().to_string();
+    // Less than what the bound on output of one answer may cost.
+    let arguments = ["org", "set-budget", "--org", "records-budget", "--limit", "0.000001", "--config", &config];
+    let set = desk.gateway.run(&arguments.map(str::to_owned));
+    assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
+    let refused = async || {
+        let answer = desk.send(&desk.ask("records-budget", MODEL)).await;
+        if answer.status() == 402 { Ok(answer) } else { Err(answer.status()) }
+    };
+    let answer = wait_until("the budget holds", refused).await;
+    check_refusal("over the budget", &answer, 402, "budget_exceeded");
+    let row = desk.row(&answer).await;
+    assert_eq!(
+        (row["error_type"].as_str(), row["provider"].as_str()),
+        (Some("budget_exceeded"), Some("openai")),
+        "{row}"
+    );
+    let test_key = desk.issue(|grant| {
+        grant.arguments = ["--kind", "security", "--environment", "test"].map(str::to_owned).to_vec();
+    });
+    let ask = Ask::post("/", &json!({"prompt": "records-budget", "model": MODEL})).bearer(&test_key.secret);
+    desk.send(&ask).await.expect(200);
 }
