@@ -57,6 +57,7 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events{local}{on_cluster}
     provider_request_id         String COMMENT 'the provider''s own id of the request' CODEC(ZSTD(1)),
     tags                        Map(LowCardinality(String), String) COMMENT 'attribution, names in lower case, sorted' CODEC(ZSTD(1)),
     service_tier                LowCardinality(String) COMMENT 'service tier that the answer reported, such as flex; it chooses among the prices',
+    entities                    Map(LowCardinality(String), UInt32) COMMENT 'how many findings of each kind the security gateway masked, such as EMAIL; never values' CODEC(ZSTD(1)),
 
     model                       LowCardinality(String) MATERIALIZED if(model_served = '', model_requested, model_served)
                                 COMMENT 'model_served, or model_requested when it is empty',

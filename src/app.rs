@@ -16,9 +16,12 @@ use crate::{
     config::{env, settings::Settings},
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
+    masking::Detector,
     metering::{beside, tokenizer},
     notify::webhook::Webhook,
+    prompt::{catalog::Catalog, surface::Surface},
     proxy::{
+        dial::Dialer,
         drain::Places,
         gateway::Gateway,
         server::{self, Built},
@@ -232,8 +235,9 @@ impl Parts {
         draining: Arc<AtomicBool>,
     ) -> anyhow::Result<Gateway> {
         let routes = Routes::new(settings.providers.clone()).map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
+        let catalog = Catalog::new(&settings.prompt.models, &routes);
         let prices = Arc::new(ArcSwap::new(Arc::clone(&settings.prices)));
-        let gate = Gate {
+        let gate = Arc::new(Gate {
             routes: ArcSwap::from_pointee(routes),
             keyring: Arc::clone(&self.keyring),
             limiters: Arc::new(Limiters::new(clock::instant())),
@@ -242,6 +246,13 @@ impl Parts {
             budget_settings: settings.budgets.clone(),
             prices: Arc::clone(&prices),
             settings: settings.exchange.clone(),
+        });
+        let prompt = Surface {
+            gate: Arc::clone(&gate),
+            catalog,
+            detector: Detector::new()?,
+            dial: Arc::new(Dialer::new(&settings.proxy)),
+            settings: settings.prompt.clone(),
         };
         let settlement =
             Settlement { prices, queue: self.queue.clone(), durable: settings.usage.spool.durable, access_log };
@@ -251,10 +262,11 @@ impl Parts {
             budgets: Arc::clone(&self.budgets),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
+            prompt: Arc::new(prompt),
             turns: usage::turns::Turns::new(&settings.usage),
         });
         let drains = Places::new(settings.exchange.drains_max);
-        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
+        Ok(Gateway { gate, settlement: Arc::new(settlement), own, drains, draining })
     }
 
     /// The client for statistics, or what callers are told while there is none.

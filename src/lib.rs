@@ -21,6 +21,8 @@ pub mod usage;
 
 pub mod exchange;
 
+pub mod prompt;
+
 pub mod api;
 pub mod proxy;
 

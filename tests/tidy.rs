@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["auth", "budgets", "limits", "masking", "metering", "pricing"],
     &["notify", "providers", "usage", "store"],
     &["exchange"],
+    &["prompt"],
     &["proxy", "api"],
     &["config"],
     &["app", "cli"],

@@ -6,6 +6,7 @@ mod keys;
 mod me;
 mod openapi;
 pub mod operations;
+mod prompt;
 mod stats;
 mod usage_records;
 
@@ -13,13 +14,14 @@ use crate::{
     auth::{keyring::Keyring, port::Registry},
     budgets::ledger::Ledger,
     exchange::refusal::{Kind, Refusal},
+    prompt::{ASK_PATHS, MODELS_PATHS, surface::Surface},
     proxy::own::Asker,
     usage,
 };
 use answer::Answer;
 use axum::{
     Extension, Router,
-    routing::{delete, get},
+    routing::{delete, get, post},
 };
 use std::sync::Arc;
 
@@ -31,14 +33,23 @@ pub struct Parts {
     pub budgets: Arc<Ledger>,
     pub usage: Arc<usage::settings::Settings>,
     pub store: StatisticsStore,
+    pub prompt: Arc<Surface>,
     pub turns: usage::turns::Turns,
 }
 
 /// Gives the usage store's client, or what callers are told while there is none.
 pub type StatisticsStore = Arc<dyn Fn() -> Result<usage::Client, String> + Send + Sync>;
 
-/// The router of `/gw`.
+/// The router of `/gw` and of the security gateway.
 pub fn router(parts: Parts) -> Router {
+    let [ask, ask_too] = ASK_PATHS;
+    let [models, models_too] = MODELS_PATHS;
+    let prompt = Router::new()
+        .route(ask, post(prompt::ask))
+        .route(ask_too, post(prompt::ask))
+        .route(models, get(prompt::models))
+        .route(models_too, get(prompt::models))
+        .method_not_allowed_fallback(prompt::other_method);
     Router::new()
         .route("/gw/me", get(me::me))
         .route("/gw/budget", get(budget::budgets))
@@ -50,6 +61,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/gw/usage", get(usage_records::page))
         .route("/gw/usage/{request_id}", get(usage_records::one))
         .method_not_allowed_fallback(wrong_method)
+        .merge(prompt)
         .fallback(nothing_here)
         .with_state(parts)
 }

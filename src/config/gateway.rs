@@ -2,6 +2,7 @@
 
 use super::{
     fields::Fields,
+    prompt,
     secret::{self, Lookup},
     server,
 };
@@ -38,12 +39,16 @@ pub(super) struct Gateway {
     pub(super) budgets: budgets::settings::Settings,
     pub(super) exchange: exchange::settings::Settings,
     pub(super) usage: usage::settings::Settings,
+    pub(super) prompt: crate::prompt::settings::Settings,
+    /// Where the catalog names providers.
+    pub(super) named: prompt::Named,
 }
 
 /// Reads the whole file.
 pub(super) fn read(top: &Fields<'_>) -> Gateway {
     let proxy = server::read(top);
     let attribution = top.section("attribution", attribution);
+    let (prompt, named) = top.section("prompt", prompt::read);
     Gateway {
         proxy,
         exchange: top.section("requests", |f| requests(f, attribution)),
@@ -53,6 +58,8 @@ pub(super) fn read(top: &Fields<'_>) -> Gateway {
         store: top.section("store", store),
         usage: top.section("usage", usage),
         log: top.section("log", log),
+        prompt,
+        named,
     }
 }
 

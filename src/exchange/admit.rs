@@ -141,7 +141,10 @@ impl Gate {
     pub fn route(&self, method: &Method, target: Target, headers: &HeaderMap) -> Result<Routed, Refusal> {
         let routes = self.routes.load();
         let route = routes.find(target.provider()).ok_or_else(|| {
-            Refusal::new(Kind::NotFound, "there is no provider of this name; see the first path segment")
+            Refusal::new(
+                Kind::NotFound,
+                "there is no provider of this name; see the first path segment, as in /openai/v1/models",
+            )
         })?;
         let route = Arc::clone(route);
         let found = route.endpoints.find(method.as_str(), target.path());

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::key::KeyRecord,
-    base::clock,
+    base::{clock, ids::ProviderName},
     metering::{beside::Finished, reading::Reading},
     usage::spool::hold::{Hold, Release},
 };
@@ -25,6 +25,8 @@ pub enum Ending {
     Answered,
     /// We answered ourselves.
     Refused(Kind),
+    /// Likewise, on a surface that has codes of its own.
+    RefusedAs(&'static str),
     /// The caller went away before the end.
     CallerGone,
     /// The provider's answer broke off after it had begun.
@@ -40,10 +42,20 @@ pub enum Surface {
     Unrouted,
     /// The provider proxy: makes a usage event.
     Proxy,
+    /// The security gateway: makes a usage event.
+    Prompt,
     /// An endpoint of our own: makes an access log line, no usage event.
     Own,
-    /// The proxy, refused by the flood guard: counted in a metric alone, so that strangers cannot fill a disk.
+    /// The proxy or the security gateway, refused by the flood guard: counted in a metric alone, so that strangers cannot fill a disk.
     Flood,
+}
+
+/// What an attempt used that came to nothing: another one took its place.
+#[derive(Debug, Clone)]
+pub struct Spent {
+    pub provider: ProviderName,
+    pub model: String,
+    pub reading: Reading,
 }
 
 /// One request and its answer, as far as it has come. Each stage puts in the value that it makes.
@@ -51,6 +63,8 @@ pub struct Exchange {
     pub arrival: Arrival,
     pub method: Method,
     pub surface: Surface,
+    /// What the endpoint is called where it is none of a provider's.
+    pub own_endpoint: &'static str,
     /// Which provider and endpoint, once the target is known.
     pub routed: Option<Routed>,
     /// Whose key it was, once it is identified; also of one that is revoked or expired.
@@ -60,6 +74,10 @@ pub struct Exchange {
     pub admission: Option<Admission>,
     pub attempts: Attempts,
     pub answer: Option<Answer>,
+    /// What attempts before the one that `answer` is of have used.
+    pub earlier: Vec<Spent>,
+    /// How many findings of each kind were masked.
+    pub entities: Vec<(&'static str, u32)>,
     pub ending: Ending,
     /// Bytes of the request's body that were read.
     pub bytes_in: u64,
@@ -81,12 +99,15 @@ impl Exchange {
             arrival: Arrival::now(),
             method: Method::GET,
             surface: Surface::Unrouted,
+            own_endpoint: "",
             routed: None,
             caller: None,
             asked: None,
             admission: None,
             attempts: Attempts::default(),
             answer: None,
+            earlier: Vec::new(),
+            entities: Vec::new(),
             ending: Ending::CutShort,
             bytes_in: 0,
             status: 0,
@@ -136,12 +157,15 @@ impl Exchange {
             arrival: self.arrival,
             method: std::mem::take(&mut self.method),
             surface: self.surface,
+            own_endpoint: self.own_endpoint,
             routed: self.routed.take(),
             caller: self.caller.take(),
             asked: self.asked.take(),
             admission: None,
             attempts: std::mem::take(&mut self.attempts),
             answer: self.answer.take(),
+            earlier: std::mem::take(&mut self.earlier),
+            entities: std::mem::take(&mut self.entities),
             ending: self.ending,
             bytes_in: self.bytes_in,
             status: self.status,
@@ -149,6 +173,16 @@ impl Exchange {
             has_intent: self.has_intent,
             settlement: None,
         }
+    }
+
+    /// Gives the exchange to a surface that goes on with it and settles it. What stays here knows its arrival alone, and
+    /// settles nothing.
+    #[must_use]
+    pub fn hand_over(&mut self) -> Self {
+        let mut given = self.remains();
+        given.admission = self.admission.take();
+        given.settlement = self.settlement.take();
+        given
     }
 
     /// What is set aside for it, so that it can be settled.

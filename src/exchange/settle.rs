@@ -3,7 +3,7 @@
 
 use super::{
     admit::Holds,
-    exchange::{Ending, Exchange, Surface},
+    exchange::{Ending, Exchange, Spent, Surface},
 };
 use crate::{
     auth::key::{Environment, contains_gateway_key},
@@ -64,7 +64,7 @@ impl Settlement {
         if let Some(log) = &self.access_log {
             log.write(access_line(exchange, &event));
         }
-        if exchange.surface == Surface::Proxy {
+        if matches!(exchange.surface, Surface::Proxy | Surface::Prompt) {
             self.queue.end(&event, exchange.has_intent, release);
         }
         METRICS.exchanges_open.dec();
@@ -104,6 +104,14 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, charge: Charge, en
     let caller = exchange.caller.as_deref();
     let provider = routed.map(|routed| routed.route.provider.name.as_str()).unwrap_or_default();
     let model_requested = model_requested(exchange);
+    let (mut tokens, mut units, mut usage_source) = (reading.tokens, reading.units, reading.source);
+    for Spent { reading, .. } in &exchange.earlier {
+        tokens.add(&reading.tokens);
+        units.add(&reading.units);
+        if usage_source == UsageSource::None {
+            usage_source = reading.source;
+        }
+    }
     let since_arrival = |at: Instant| clock::millis_u32(at.saturating_duration_since(arrival.instant));
     UsageEvent {
         request_id: arrival.id,
@@ -113,7 +121,7 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, charge: Charge, en
         key_prefix: caller.map(|key| key.key_prefix.as_str()).unwrap_or_default().into(),
         environment: caller.map_or(Environment::Live, |key| key.environment),
         provider: provider.into(),
-        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or_default().into(),
+        endpoint: routed.and_then(|routed| routed.endpoint_name()).unwrap_or(exchange.own_endpoint).into(),
         method: exchange.method.as_str().into(),
         model_requested,
         model_served: recorded(reading.model_served.as_deref().unwrap_or_default()),
@@ -125,9 +133,9 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, charge: Charge, en
         ttft_ms: answer.and_then(|answer| answer.first_byte).map(|at| since_arrival(at).max(1)).unwrap_or_default(),
         bytes_in: exchange.bytes_in,
         bytes_out: answer.map_or(0, |answer| answer.bytes_out),
-        tokens: reading.tokens,
-        units: reading.units,
-        usage_source: reading.source,
+        tokens,
+        units,
+        usage_source,
         service_tier: recorded(reading.service_tier.as_deref().unwrap_or_default()),
         charge,
         provider_request_id: answer
@@ -137,6 +145,7 @@ fn event_of<'a>(exchange: &'a Exchange, reading: &'a Reading, charge: Charge, en
             .unwrap_or_default()
             .into(),
         tags: routed.map(|routed| routed.tags.as_slice()).unwrap_or_default().into(),
+        entities: exchange.entities.as_slice().into(),
     }
 }
 
@@ -144,18 +153,25 @@ fn model_requested(exchange: &Exchange) -> Cow<'_, str> {
     recorded(exchange.asked.as_ref().and_then(|asked| asked.model.as_deref()).unwrap_or_default())
 }
 
+/// What the answer cost, and what attempts before it did.
 fn charge_of(exchange: &Exchange, reading: &Reading, prices: &PriceBook) -> Charge {
-    if reading.source == UsageSource::None {
-        return Charge::default();
-    }
     let provider = exchange.routed.as_ref().map(|routed| routed.route.provider.name.as_str()).unwrap_or_default();
-    charge(prices, reading, provider, &model_requested(exchange), exchange.arrival.time)
+    let charge_of = |reading: &Reading, provider: &str, model: &str| match reading.source {
+        UsageSource::None => Charge::default(),
+        _ => charge(prices, reading, provider, model, exchange.arrival.time),
+    };
+    let mut sum = charge_of(reading, provider, &model_requested(exchange));
+    for Spent { provider, model, reading } in &exchange.earlier {
+        sum.add(charge_of(reading, provider.as_str(), model));
+    }
+    sum
 }
 
 /// Contract §10's `error_type`.
 fn error_type(ending: Ending, answer_status: u16, reading: &Reading) -> &'static str {
     match ending {
         Ending::Refused(kind) => kind.as_str(),
+        Ending::RefusedAs(code) => code,
         Ending::CallerGone => "caller_gone",
         Ending::ProviderCut => "provider_cut",
         Ending::CutShort => "gateway_crash",
@@ -228,6 +244,7 @@ mod tests {
             (Ending::Answered, 429, &fine, "provider_error"),
             (Ending::Refused(Kind::RateLimited), 0, &fine, "rate_limited"),
             (Ending::Refused(Kind::ProviderTimeout), 0, &fine, "provider_timeout"),
+            (Ending::RefusedAs("validation"), 0, &fine, "validation"),
             (Ending::CallerGone, 200, &fine, "caller_gone"),
             (Ending::ProviderCut, 200, &fine, "provider_cut"),
             (Ending::CutShort, 200, &fine, "gateway_crash"),

@@ -284,7 +284,7 @@ pub(super) fn declared_length(session: &Session) -> Option<u64> {
 }
 
 /// Tells a caller that waits for it to send its body. Saying so must not close the connection afterwards.
-async fn continue_expected(session: &mut Session) -> Result<(), Unread> {
+pub(super) async fn continue_expected(session: &mut Session) -> Result<(), Unread> {
     if !session.req_header().headers.contains_key(header::EXPECT) {
         return Ok(());
     }

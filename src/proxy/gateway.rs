@@ -21,6 +21,7 @@ use crate::{
         target::{BadTarget, Target},
     },
     metering::prompt::Prompt,
+    prompt,
     providers::provider::{DrainBounds, EndpointKind},
 };
 use async_trait::async_trait;
@@ -126,6 +127,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<bool> {
+        if prompt::is_surface(session.req_header().raw_path()) && !downstream::has_fragment(session) {
+            return own::serve_prompt(&self.own, session, passage).await;
+        }
         let parsed = if downstream::has_fragment(session) {
             Err(BadTarget::Character)
         } else {

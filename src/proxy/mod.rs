@@ -2,6 +2,7 @@
 
 mod answer_head;
 mod body;
+pub mod dial;
 mod downstream;
 pub mod drain;
 mod fault;

@@ -57,6 +57,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("provider_request_id", "String"),
     ("tags", "Map(LowCardinality(String), String)"),
     ("service_tier", "LowCardinality(String)"),
+    ("entities", "Map(LowCardinality(String), UInt32)"),
 ];
 
 /// The statement that a batch is inserted with into a table of that name, whose head names these columns; the head and rows
@@ -165,6 +166,11 @@ pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
         text(row, value);
     }
     text(row, &event.service_tier);
+    length(row, event.entities.len());
+    for (kind, count) in event.entities.iter() {
+        text(row, kind);
+        row.extend_from_slice(&count.to_le_bytes());
+    }
 }
 
 fn text(row: &mut Vec<u8>, value: &str) {

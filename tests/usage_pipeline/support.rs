@@ -278,5 +278,6 @@ pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent<'static> {
         },
         provider_request_id: "req_1".into(),
         tags: tags.into(),
+        entities: if failed { Vec::new() } else { vec![("EMAIL", dice.below(9))] }.into(),
     }
 }
