@@ -455,7 +455,8 @@ pub(crate) fn with_store<T, E: From<anyhow::Error>>(
     let runtime = background()?;
     runtime.block_on(async {
         let store = SqliteStore::open(&settings.store).await.map_err(anyhow::Error::from)?;
-        let done = command(&store).await;
+        let who = format!("command line, uid {}", rustix::process::getuid().as_raw());
+        let done = command(&store.acting_as(&who)).await;
         store.close().await;
         done
     })

@@ -84,7 +84,8 @@ pub(super) async fn issue(
     let answer = async {
         let key = manager(&parts, &headers, asker).await?;
         let order = order(&body, organization(&parts, &key).await?)?;
-        let issued = issue_below_ceiling(&*parts.registry, order, clock::now()).await.map_err(refused)?;
+        let issued =
+            issue_below_ceiling(&*parts.registry.by(key.id.as_str()), order, clock::now()).await.map_err(refused)?;
         parts.keyring.issued(&issued.key);
         Ok(Answer::created(&view::issued(&issued.key, &issued.record)))
     };
@@ -103,7 +104,8 @@ pub(super) async fn revoke(
         let unknown = || Refusal::new(Kind::NotFound, "there is no key of this id");
         let Path(id) = path.map_err(|_| unknown())?;
         let id = KeyId::new(id);
-        let revocation = parts.registry.revoke_key(&id, Some(&key.organization_id), clock::now()).await;
+        let registry = parts.registry.by(key.id.as_str());
+        let revocation = registry.revoke_key(&id, Some(&key.organization_id), clock::now()).await;
         match revocation.map_err(|error| down(&error))? {
             Revocation::NoSuchKey => Err(unknown()),
             Revocation::Revoked | Revocation::AlreadyRevoked => {

@@ -4,6 +4,7 @@ mod answer;
 mod budget;
 mod keys;
 mod me;
+mod openapi;
 pub mod operations;
 mod prompt;
 mod stats;
@@ -55,6 +56,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/gw/ceiling", get(keys::ceiling))
         .route("/gw/keys", get(keys::list).post(keys::issue))
         .route("/gw/keys/{id}", delete(keys::revoke))
+        .route("/gw/openapi.json", get(openapi::document))
         .route("/gw/stats", get(stats::stats))
         .route("/gw/usage", get(usage_records::page))
         .route("/gw/usage/{request_id}", get(usage_records::one))

@@ -4,7 +4,7 @@
 use super::{
     ceiling::{Beyond, Ceiling},
     entitlement::{Effect, Entitlement},
-    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, UsageMode},
+    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, Status, UsageMode},
     port::{Organization, Registry, RegistryError, StoreDown},
 };
 use crate::{
@@ -168,6 +168,33 @@ pub async fn issue_below_ceiling(
     Err(RegistryError::CeilingChanged.into())
 }
 
+/// Makes a key like another one, which ends at a time at the latest.
+pub async fn rotate(
+    registry: &dyn Registry,
+    old: &KeyId,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
+    let record = registry.find_key(old).await?.ok_or(RegistryError::NoKey)?;
+    if record.status(now) != Status::Active {
+        return Err(RegistryError::NoKey.into());
+    }
+    if until <= record.created_at || until > EXPIRY_MAX {
+        return Err(IssueError::Faulty(vec![fault("old_until", "must be behind the old key's beginning")]));
+    }
+    let kind = if record.key_prefix.starts_with("sk-") { KeyKind::Security } else { KeyKind::Proxy };
+    let key = GatewayKey::generate(kind, record.environment)?;
+    let record = KeyRecord {
+        id: KeyId::generate(),
+        key_prefix: key.prefix().to_owned(),
+        created_at: now,
+        last_used_at: None,
+        ..record
+    };
+    registry.rotate_key(old, until, (&key.hash(), &record)).await?;
+    Ok(Issued { key, record })
+}
+
 /// Replaces the ceiling of an organization. Gives it as it stands then.
 pub async fn set_ceiling(
     registry: &dyn Registry,
@@ -250,6 +277,7 @@ fn assemble(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
         entitlements: order.entitlements.into(),
         limits: order.limits,
         organization_limits: order.organization.limits,
+        organization_disabled: order.organization.disabled_at.is_some(),
         usage_mode: order.usage_mode,
         created_at: now,
         expires_at: order.expires_at,

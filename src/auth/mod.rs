@@ -1,5 +1,6 @@
 //! Who calls, and what they may do. Pure: what must be stored goes through the ports in `port.rs`.
 
+pub mod audit;
 pub mod ceiling;
 pub mod entitlement;
 pub mod flood;

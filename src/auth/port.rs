@@ -2,6 +2,7 @@
 //! `KeyStore` serves requests, `Registry` the people who issue keys; one adapter implements both.
 
 use super::{
+    audit::AuditRow,
     ceiling::Ceiling,
     key::{KeyHash, KeyRecord},
 };
@@ -52,6 +53,8 @@ pub struct Organization {
     pub limits: KeyLimits,
     /// The most that keys may get which it issues itself.
     pub ceiling: Ceiling,
+    /// None of its keys is taken since then.
+    pub disabled_at: Option<Timestamp>,
     pub created_at: Timestamp,
 }
 
@@ -63,6 +66,7 @@ impl Organization {
             name: name.to_owned(),
             limits: KeyLimits::default(),
             ceiling: Ceiling::default(),
+            disabled_at: None,
             created_at: now,
         }
     }
@@ -86,6 +90,8 @@ pub enum RegistryError {
     NameTaken,
     #[error("there is no such organization")]
     NoOrganization,
+    #[error("there is no such key, or it is revoked")]
+    NoKey,
     #[error("the organization's ceiling has changed meanwhile")]
     CeilingChanged,
     #[error(transparent)]
@@ -119,6 +125,23 @@ pub trait Registry: Send + Sync + 'static {
 
     /// Replaces the limits of an organization.
     async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError>;
+
+    /// Switches an organization off, since a time, or on again.
+    async fn set_disabled(&self, id: &OrganizationId, since: Option<Timestamp>) -> Result<(), RegistryError>;
+
+    /// The key with that id, whatever its status.
+    async fn find_key(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreDown>;
+
+    /// Adds a key in place of another, which ends at a time at the latest; the new one gets the old one's budgets. All of it
+    /// or nothing.
+    async fn rotate_key(&self, old: &KeyId, until: Timestamp, new: (&KeyHash, &KeyRecord))
+    -> Result<(), RegistryError>;
+
+    /// What was written down of changes, in their order.
+    async fn audit(&self, of: Option<&OrganizationId>, page: Page<'_, String>) -> Result<Vec<AuditRow>, StoreDown>;
+
+    /// The same; what is changed through it is written down as somebody's doing.
+    fn by(&self, who: &str) -> Arc<dyn Registry>;
 
     /// Adds a key to an organization that exists, with budgets of its own; all of it or nothing.
     async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError>;

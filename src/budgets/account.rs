@@ -101,9 +101,9 @@ impl Cell {
         self.committed.fetch_add(spent.nanos() + held.nanos() - before, Relaxed);
     }
 
-    /// Adds what was spent without having been counted, as the usage store tells it.
-    pub(super) fn correct(&self, missing: Money) {
-        self.spend(missing.nanos(), 0);
+    /// Adds (or, when negative, takes back) what the usage store tells of spending that nobody counted.
+    pub(super) fn correct(&self, by: Money) {
+        self.spend(by.nanos(), 0);
     }
 
     /// What it comes to now. `spent` never shows more than was committed.

@@ -60,9 +60,10 @@ pub struct Keeper {
 #[derive(Debug, Clone)]
 struct Check {
     window_start: Timestamp,
-    /// What the control store said that others had spent when the budget became known.
-    stored: Money,
-    /// What the usage store said beyond that.
+    /// Processes that had stored something when the budget became known. What they have stored since belongs to the past, too:
+    /// one that hands over to this process still ends what it had begun.
+    known: Vec<Instance>,
+    /// What the usage store said beyond what these have stored.
     added: Money,
     next_at: Timestamp,
     over: bool,
@@ -224,11 +225,11 @@ impl Keeper {
     }
 
     fn begin_check(&mut self, account: &Account, cell: &Cell, now: Timestamp) {
-        let standing = cell.standing();
-        let stored = Money::from_nanos(standing.spent.nanos() - standing.own_spent.nanos());
+        let uses = self.others.get(&account.budget.id).and_then(|windows| windows.get(&cell.span.start));
+        let known = uses.into_iter().flat_map(HashMap::keys).cloned().collect();
         // A window that began while this process counted has no past.
         let over = account.tracked_since() <= cell.span.start;
-        let check = Check { window_start: cell.span.start, stored, added: Money::ZERO, next_at: now, over };
+        let check = Check { window_start: cell.span.start, known, added: Money::ZERO, next_at: now, over };
         self.checks.insert(account.budget.id.clone(), check);
     }
 
@@ -252,7 +253,7 @@ impl Keeper {
         questions
     }
 
-    /// Takes an answer in: what the usage store has and the control store had not is added to what was spent. When all
+    /// Takes an answer in: what the usage store has and the control store has not is added to what was spent. When all
     /// that can come has come, what processes held that are gone counts no longer.
     ///
     /// # Errors
@@ -267,37 +268,40 @@ impl Keeper {
         if cell.span.start != question.window_start || check.window_start != question.window_start {
             return Ok(()); // that window is over
         }
-        let beyond = cost.nanos().saturating_sub(check.stored.nanos());
-        let missing = beyond.saturating_sub(check.added.nanos());
-        if missing > 0 {
-            cell.correct(Money::from_nanos(missing));
+        let uses = self.others.get(&question.budget_id).and_then(|windows| windows.get(&question.window_start));
+        let of_known = |one: &&Use| check.known.contains(&one.instance);
+        let stored: i64 =
+            uses.into_iter().flat_map(HashMap::values).filter(of_known).map(|one| one.spent.nanos()).sum();
+        let beyond = cost.nanos().saturating_sub(stored).max(0);
+        let correction = Money::from_nanos(beyond - check.added.nanos());
+        if correction != Money::ZERO {
+            cell.correct(correction);
             check.added = Money::from_nanos(beyond);
-            tracing::info!(
-                budget = question.budget_id.as_str(),
-                missing_usd = %Money::from_nanos(missing),
-                "the usage store knows of spending that a budget had not counted"
-            );
+            let budget = question.budget_id.as_str();
+            tracing::info!(budget, correction_usd = %correction, "a budget follows what the usage store says was spent");
         }
         if now.millis() - account.tracked_since().millis() < SETTLED_AFTER_MS {
             return Ok(());
         }
-        check.over = true;
-        self.release(account, &cell, now).await
+        self.release(account, &cell, now).await?;
+        if let Some(check) = self.checks.get_mut(&question.budget_id) {
+            check.over = true;
+        }
+        Ok(())
     }
 
     async fn release(&mut self, account: &Account, cell: &Cell, now: Timestamp) -> Result<(), StoreDown> {
         let Some(windows) = self.others.get_mut(&account.budget.id) else { return Ok(()) };
         let Some(uses) = windows.get_mut(&cell.span.start) else { return Ok(()) };
-        let is_gone = |one: &&mut Use| one.held > Money::ZERO && now.millis() - one.seen_at.millis() > GONE_MS;
-        let mut gone = Vec::new();
-        for one in uses.values_mut().filter(is_gone) {
-            one.held = Money::ZERO;
-            gone.push(one.clone());
-        }
+        let is_gone = |one: &Use| one.held > Money::ZERO && now.millis() - one.seen_at.millis() > GONE_MS;
+        let gone: Vec<Use> = uses.values().filter(|one| is_gone(one)).cloned().collect();
         if gone.is_empty() {
             return Ok(());
         }
         self.store.release(&gone).await?;
+        for one in uses.values_mut().filter(|one| is_gone(one)) {
+            one.held = Money::ZERO;
+        }
         self.tell(account, cell);
         Ok(())
     }
@@ -314,3 +318,6 @@ fn needs_sign_of_life(cell: &Cell, standing: Standing, now: Timestamp) -> bool {
 
 /// How long the last round may take when the process ends.
 pub const LAST_ROUND_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! `key issue`, `key list` and `key revoke`.
+//! `key issue`, `key list`, `key revoke` and `key rotate`.
 
 use super::{
     budgets::{budget, enforcement},
@@ -6,6 +6,7 @@ use super::{
     limits::LimitArguments,
     orgs::{store_down, told},
     output::{PAGE, all, print_json, print_table},
+    show::{ShowKey, show_key},
 };
 use crate::{
     auth::{
@@ -20,7 +21,7 @@ use crate::{
         ids::KeyId,
         money::Money,
     },
-    budgets::{budget::Enforcement, calendar::Window},
+    budgets::{budget::Enforcement, calendar::Window, port::BudgetStore},
 };
 use std::io::Write;
 
@@ -31,8 +32,25 @@ pub enum KeyCommand {
     Issue(Box<Issue>),
     /// List keys, revoked ones included
     List(List),
+    /// Show all that is set of a key
+    Show(ShowKey),
     /// Revoke a key; its usage history stays
     Revoke(Revoke),
+    /// Issue a key like another one, which goes on until a time
+    Rotate(Rotate),
+}
+
+/// `key rotate`.
+#[derive(Debug, clap::Args)]
+pub struct Rotate {
+    /// The old key's id, as `key list` shows it
+    id: String,
+    /// When the old key ends: a time, or a span from now (`90m`, `12h`, `30d`, `4w`)
+    #[arg(long, value_name = "WHEN", default_value = "1d", value_parser = expiry)]
+    old_until: Expiry,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// `key issue`.
@@ -113,9 +131,24 @@ enum Expiry {
     InMillis(i64),
 }
 
+impl Expiry {
+    fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(end) => end,
+            Self::InMillis(span) => now.plus_millis(span),
+        }
+    }
+}
+
 /// Runs a command and prints what comes of it. A key's plaintext goes to `out` once and nowhere else.
-pub async fn run(command: KeyCommand, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+pub async fn run<S: Registry + BudgetStore>(
+    command: KeyCommand,
+    registry: &S,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     match command {
+        KeyCommand::Show(key) => show_key(key, registry, out).await,
+        KeyCommand::Rotate(key) => rotate(key, registry, out).await,
         KeyCommand::Issue(order) => issue(*order, registry, out).await,
         KeyCommand::List(list) => list_keys(list, registry, out).await,
         KeyCommand::Revoke(key) => revoke(key, registry, out).await,
@@ -136,10 +169,7 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         entitlements: rules(asked.allow, asked.deny),
         limits: asked.limits.into(),
         usage_mode: asked.usage_mode,
-        expires_at: asked.expires.map(|end| match end {
-            Expiry::At(end) => end,
-            Expiry::InMillis(span) => now.plus_millis(span),
-        }),
+        expires_at: asked.expires.map(|end| end.after(now)),
     };
     let enforcement = asked.budget_enforcement;
     let budgets: Vec<KeyBudget> =
@@ -149,6 +179,12 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         return Err(CliError::Usage("--budget: each window may stand once".to_owned()));
     }
     let issued = issue::issue_with(registry, order, &budgets, now).await.map_err(told)?;
+    print_issued(&issued, asked.json, out)
+}
+
+async fn rotate(asked: Rotate, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+    let (now, old) = (clock::now(), KeyId::new(asked.id));
+    let issued = issue::rotate(registry, &old, asked.old_until.after(now), now).await.map_err(told)?;
     print_issued(&issued, asked.json, out)
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one program, its commands, their exit status (0 done, 1 failed, 2 bad usage or configuration).
 
+pub mod audit;
 mod budgets;
 mod ceilings;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod orgs;
 mod output;
 pub mod prices;
 pub mod reprice;
+mod show;
 pub mod usage;
 mod usage_store;
 
@@ -57,6 +59,9 @@ enum Command {
     /// Gateway keys
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// What was changed, by whom and when
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// The price book
     #[command(subcommand)]
     Prices(prices::PricesCommand),
@@ -99,6 +104,9 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
         Command::Check { json } => check(&config, json),
         Command::Org(command) => app::with_store(&load(&config)?, async |store| orgs::run(command, store, out).await),
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),
+        Command::Audit(command) => {
+            app::with_store(&load(&config)?, async |store| audit::run(command, store, out).await)
+        }
         Command::Prices(command) => prices::run(command, &config, out),
         Command::Mask(asked) => mask::run(&asked, &mut io::stdin().lock(), out),
         Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),

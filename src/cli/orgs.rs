@@ -1,4 +1,4 @@
-//! `org create`, `org list`, `org set-budget`, `org set-limits` and `org set-ceiling`.
+//! `org …`: `create` and `list`; the others have files of their own.
 
 use super::{
     budgets::{SetBudget, set_budget},
@@ -6,6 +6,7 @@ use super::{
     error::CliError,
     limits::{SetLimits, set_limits},
     output::{PAGE, all, print_json, print_table},
+    show::{OneOrganization, show_organization, switch},
 };
 use crate::{
     auth::{
@@ -25,6 +26,12 @@ pub enum OrgCommand {
     Create(Create),
     /// List all organizations
     List(List),
+    /// Show all that is set of an organization
+    Show(OneOrganization),
+    /// Switch an organization off: none of its keys is taken any more
+    Disable(OneOrganization),
+    /// Switch an organization on again
+    Enable(OneOrganization),
     /// Set, change or remove a budget of an organization, or of one of its keys or tags
     SetBudget(SetBudget),
     /// Replace the limits that all keys of an organization share; those that are not given are removed
@@ -59,6 +66,9 @@ pub async fn run<S: Registry + BudgetStore>(
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     match command {
+        OrgCommand::Show(asked) => show_organization(asked, registry, out).await,
+        OrgCommand::Disable(asked) => switch(asked, false, registry, out).await,
+        OrgCommand::Enable(asked) => switch(asked, true, registry, out).await,
         OrgCommand::SetBudget(budget) => set_budget(budget, registry, out).await,
         OrgCommand::SetCeiling(ceiling) => set_ceiling(ceiling, registry, out).await,
         OrgCommand::SetLimits(limits) => set_limits(limits, registry, out).await,

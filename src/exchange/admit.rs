@@ -318,6 +318,7 @@ pub async fn authenticate(keyring: &Keyring, key: &GatewayKey, from: IpAddr) -> 
     keyring.identify(key, from, clock::now(), clock::instant()).await.map_err(|reason| match reason {
         Unidentified::Unknown => unauthorized("this gateway key is not known"),
         Unidentified::Revoked => unauthorized("this gateway key is revoked"),
+        Unidentified::Disabled => unauthorized("this gateway key's organization is switched off"),
         Unidentified::Expired => unauthorized("this gateway key is expired"),
         Unidentified::Flooded { retry_after_seconds } => flooded(retry_after_seconds),
         Unidentified::StoreDown => Refusal::unavailable("keys cannot be checked at the moment"),

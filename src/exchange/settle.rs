@@ -83,14 +83,18 @@ impl Settlement {
     }
 }
 
-/// What a request that has been admitted will use at least, as far as can be told from its size.
+/// What a request that has been admitted is taken to use if nothing more is heard of it: what its size says, and the bound
+/// that it sets on output.
 fn expected(exchange: &Exchange) -> Reading {
     let endpoint = exchange.routed.as_ref().and_then(|routed| routed.endpoint.as_ref());
     if endpoint.is_none_or(|endpoint| endpoint.kind != EndpointKind::Inference) {
         return Reading::default();
     }
+    let bound = exchange.asked.as_ref().and_then(|asked| Some((asked.max_output_tokens?, asked.choices.unwrap_or(1))));
+    let output = bound.map_or(0, |(tokens, answers)| tokens.saturating_mul(answers.max(1)));
     let input = exchange.bytes_in.div_ceil(BYTES_PER_TOKEN);
-    Reading { tokens: Tokens { input, ..Tokens::default() }, source: UsageSource::Estimated, ..Reading::default() }
+    let tokens = Tokens { input, output, ..Tokens::default() };
+    Reading { tokens, source: UsageSource::Estimated, ..Reading::default() }
 }
 
 /// Computes the event from what the stages know; no stage ever writes into a half-made event.

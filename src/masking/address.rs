@@ -72,7 +72,9 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize) -> bool {
         b'/' => {
             is_word(earlier)
                 && !scan.words.before(start, 60, |tag| (tag == Tag::Scheme).then_some(())).is_some_and(
-                    |(_, distance)| distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace),
+                    |((), distance)| {
+                        distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace)
+                    },
                 )
         }
         b'-' => earlier.is_ascii_alphabetic(),
@@ -83,8 +85,8 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     }
     let version = |tag: Tag| (tag == Tag::Version).then_some(());
     let address = |tag: Tag| (tag == Tag::Ip).then_some(());
-    let said = scan.words.before(start, 32, version).map(|(_, distance)| distance);
-    let other = scan.words.before(start, 32, address).map(|(_, distance)| distance);
+    let said = scan.words.before(start, 32, version).map(|((), distance)| distance);
+    let other = scan.words.before(start, 32, address).map(|((), distance)| distance);
     match (said, other) {
         (Some(version), Some(address)) => version < address,
         (Some(_), None) => true,
@@ -159,8 +161,8 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
     let text = scan.text;
     if mark == b'-' && mac_pairs(text.bytes(start, start + 17), b'-') {
         let end = start + 17;
-        if !is_word(text.at(end)) && !(text.at(end) == b'-' && is_word(text.at(end + 1))) && text.before(start) != b'-'
-        {
+        let more = text.at(end) == b'-' && is_word(text.at(end + 1));
+        if !is_word(text.at(end)) && !more && text.before(start) != b'-' {
             add_mac(scan, start, end);
         }
         return end;

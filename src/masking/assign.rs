@@ -48,9 +48,8 @@ impl Assigned {
         else {
             return;
         };
-        let value = assigned(text, start, end)
-            .map(|value| authorization(text, value))
-            .or_else(|| self.quoted(text, end, class));
+        let value =
+            assigned(text, start, end).map(|value| authorization(text, value)).or_else(|| sql(text, end, class));
         let found = match value {
             Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
             Some(value) if value.setting != Setting::Open => None,
@@ -71,13 +70,13 @@ impl Assigned {
             self.done = self.done.max(end);
         }
     }
+}
 
-    /// IDENTIFIED BY 'value', PASSWORD 'value'
-    fn quoted(&self, text: Text<'_>, end: usize, class: Class) -> Option<Value> {
-        let at = text.skip_spaces(end);
-        (class == Class::Password && at != end && matches!(text.at(at), b'\'' | b'"')).then_some(())?;
-        quote(text, at)
-    }
+/// IDENTIFIED BY 'value', PASSWORD 'value'
+fn sql(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
+    let at = text.skip_spaces(end);
+    let literal = class == Class::Password && at != end && matches!(text.at(at), b'\'' | b'"');
+    if literal { quote(text, at) } else { None }
 }
 
 impl Class {
@@ -119,17 +118,13 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         }
     }
     let spaced = text.skip_spaces(at);
-    let flag = start
-        .checked_sub(0)
-        .is_some_and(|start| text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-'));
+    let flag = text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-');
     let (mark, loose) = match text.at(spaced) {
-        b'=' if text.at(spaced + 1) == b'>' => (2, true),
+        b'=' | b'?' | b':' if matches!(text.bytes(spaced, spaced + 2), b"=>" | b":=" | b"?=") => (2, true),
         b'=' if text.at(spaced + 1) != b'=' && text.at(spaced + 1) != b'~' => {
             (1, spaced != at || text.space(spaced + 1) != 0)
         }
-        b':' if text.at(spaced + 1) == b'=' => (2, true),
         b':' if text.at(spaced + 1) != b':' => (1, false),
-        b'?' if text.at(spaced + 1) == b'=' => (2, true),
         0xEF if text.is(spaced, "：".as_bytes()) => (3, false),
         _ if flag && spaced != at => return value(text, spaced, Setting::Bare),
         _ => return None,
@@ -236,11 +231,8 @@ fn trimmed(text: Text<'_>, start: usize, mut end: usize, setting: Setting) -> us
     loop {
         let last = text.before(end);
         let body = text.bytes(start, end);
-        let unpaired = |open: u8, close: u8| {
-            last == close
-                && body.iter().filter(|byte| **byte == close).count()
-                    > body.iter().filter(|byte| **byte == open).count()
-        };
+        let count = |wanted: u8| body.iter().map(|byte| usize::from(*byte == wanted)).sum::<usize>();
+        let unpaired = |open: u8, close: u8| last == close && count(open) < count(close);
         let stop =
             matches!(last, b',' | b';' | b'\\') || (matches!(last, b'.' | b'?' | b':') && setting != Setting::Closed);
         if start < end && (stop || unpaired(b'(', b')') || unpaired(b'[', b']') || unpaired(b'{', b'}')) {

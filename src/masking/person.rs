@@ -294,143 +294,137 @@ const FIELDS: &[&str] = &[
     "lastname",
 ];
 
+/// Words that open a letter.
+const GREETINGS: &[&str] = &[
+    "dear",
+    "hi",
+    "hello",
+    "hey",
+    "liebe",
+    "lieber",
+    "cher",
+    "chère",
+    "estimado",
+    "estimada",
+    "querido",
+    "querida",
+    "gentile",
+    "caro",
+    "cara",
+    "prezado",
+    "prezada",
+    "beste",
+    "geachte",
+    "kära",
+    "kjære",
+    "kære",
+    "уважаемый",
+    "уважаемая",
+];
+
+/// Words that close a letter; the name stands on the next line.
+const CLOSINGS: &[&str] = &[
+    "regards",
+    "best regards",
+    "kind regards",
+    "sincerely",
+    "yours sincerely",
+    "cheers",
+    "best",
+    "thanks",
+    "mit freundlichen grüßen",
+    "viele grüße",
+    "cordialement",
+    "saludos",
+    "atentamente",
+    "cordiali saluti",
+    "atenciosamente",
+    "met vriendelijke groet",
+    "pozdrawiam",
+    "hälsningar",
+    "hilsen",
+    "с уважением",
+];
+
+/// Labels that say something else as often; they need a colon, or a verb behind them.
+const WEAK: &[&str] = &[
+    "name",
+    "names",
+    "nom",
+    "nombre",
+    "nome",
+    "naam",
+    "namn",
+    "navn",
+    "nimi",
+    "имя",
+    "from",
+    "customer",
+    "client",
+    "cliente",
+    "contact",
+    "author",
+    "patient",
+    "best",
+    "call with",
+    "cc",
+    "called",
+    "named",
+    "kunde",
+    "titulaire",
+    "attention",
+    "employee",
+];
+
+/// A name behind a label.
 fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(usize, usize)> {
     let lower = label.to_lowercase().replace(['_', '-'], " ");
-    let mut at = end;
-    let quoted = matches!(text.at(at), b'"' | b'\'');
-    at += usize::from(quoted);
-    let spaced = text.skip_spaces(at);
-    let colon = matches!(text.at(spaced), b':' | b'=') || text.is(spaced, "：".as_bytes());
-    let greeting = matches!(
-        lower.as_str(),
-        "dear"
-            | "hi"
-            | "hello"
-            | "hey"
-            | "liebe"
-            | "lieber"
-            | "cher"
-            | "chère"
-            | "estimado"
-            | "estimada"
-            | "querido"
-            | "querida"
-            | "gentile"
-            | "caro"
-            | "cara"
-            | "prezado"
-            | "prezada"
-            | "beste"
-            | "geachte"
-            | "kära"
-            | "kjære"
-            | "kære"
-            | "уважаемый"
-            | "уважаемая"
-    );
-    let closing = matches!(
-        lower.as_str(),
-        "regards"
-            | "best regards"
-            | "kind regards"
-            | "sincerely"
-            | "yours sincerely"
-            | "cheers"
-            | "best"
-            | "thanks"
-            | "mit freundlichen grüßen"
-            | "viele grüße"
-            | "cordialement"
-            | "saludos"
-            | "atentamente"
-            | "cordiali saluti"
-            | "atenciosamente"
-            | "met vriendelijke groet"
-            | "pozdrawiam"
-            | "hälsningar"
-            | "hilsen"
-            | "с уважением"
-    );
-    if closing {
-        let after = if text.at(at) == b',' { at + 1 } else { at };
-        let line = text.skip_spaces(after);
-        let next = text.run(line, 3, |byte| matches!(byte, b'\n' | b'\r'));
-        let (last, count) = words(text, next)?;
-        return (next != line && (1..=3).contains(&count) && matches!(text.at(last), b'\n' | b'\r' | 0))
-            .then_some((next, last));
+    let label = lower.as_str();
+    if CLOSINGS.contains(&label) {
+        return signed(text, end);
     }
-    let weak = matches!(
-        lower.as_str(),
-        "name"
-            | "names"
-            | "nom"
-            | "nombre"
-            | "nome"
-            | "naam"
-            | "namn"
-            | "navn"
-            | "nimi"
-            | "имя"
-            | "from"
-            | "customer"
-            | "client"
-            | "cliente"
-            | "contact"
-            | "author"
-            | "patient"
-            | "best"
-            | "call with"
-            | "cc"
-            | "called"
-            | "named"
-            | "kunde"
-            | "titulaire"
-            | "attention"
-            | "employee"
-    );
-    let mut from = if colon { text.skip_spaces(spaced + if text.at(spaced) == 0xEF { 3 } else { 1 }) } else { spaced };
-    if colon && matches!(text.at(from), b'"' | b'\'') {
-        from += 1;
+    let quoted = matches!(text.at(end), b'"' | b'\'');
+    let spaced = text.skip_spaces(end + usize::from(quoted));
+    let wide = text.is(spaced, "：".as_bytes());
+    let colon = wide || matches!(text.at(spaced), b':' | b'=');
+    let from = if colon { behind_colon(text, spaced + if wide { 3 } else { 1 }) } else { behind_verb(text, spaced) };
+    if WEAK.contains(&label) && !colon && from == spaced {
+        return None;
     }
-    if !colon {
-        for word in ["is ", "ist ", "est ", "es ", "è ", "é ", "er ", "är "] {
-            if text.is(from, word.as_bytes()) {
-                from += word.len();
-            }
-        }
-        if matches!(
-            lower.as_str(),
-            "from"
-                | "author"
-                | "contact"
-                | "customer"
-                | "client"
-                | "name"
-                | "names"
-                | "patient"
-                | "best"
-                | "cc"
-                | "named"
-                | "employee"
-                | "kunde"
-                | "nom"
-                | "nome"
-                | "nombre"
-        ) && from == spaced
-        {
-            return None;
-        }
+    // name: build-and-test, in YAML
+    if label == "name" && colon && !quoted && text.at(start) == b'n' && matches!(text.before(start), b'\n' | b' ' | 0) {
+        return None;
     }
     let (last, count) = words(text, from)?;
-    let least = if FIELDS.contains(&lower.as_str()) && colon { 1 } else { 2 };
+    let least = if FIELDS.contains(&label) && colon { 1 } else { 2 };
     let begins = start == 0 || !matches!(text.before(start), b'.' | b'-') || colon;
-    let greeted = greeting && matches!(text.at(last), b',' | b'!' | b'\n' | b':' | 0) || text.is(last, "，".as_bytes());
-    let fits = if greeting {
-        greeted && (1..=4).contains(&count)
+    let fits = if GREETINGS.contains(&label) {
+        let closed = matches!(text.at(last), b',' | b'!' | b'\n' | b':' | 0) || text.is(last, "，".as_bytes());
+        closed && (1..=4).contains(&count)
     } else {
-        (least..=4).contains(&count) && (!weak || colon || from != spaced)
+        (least..=4).contains(&count)
     };
     (fits && begins && from != end && !text.is(last, b"@")).then_some((from, last))
+}
+
+/// A name alone on the line behind a closing.
+fn signed(text: Text<'_>, end: usize) -> Option<(usize, usize)> {
+    let line = text.skip_spaces(if text.at(end) == b',' { end + 1 } else { end });
+    let next = text.run(line, 3, |byte| matches!(byte, b'\n' | b'\r'));
+    let (last, count) = words(text, next)?;
+    let alone = matches!(text.at(last), b'\n' | b'\r' | 0);
+    (next != line && (1..=3).contains(&count) && alone).then_some((next, last))
+}
+
+fn behind_colon(text: Text<'_>, at: usize) -> usize {
+    let from = text.skip_spaces(at);
+    from + usize::from(matches!(text.at(from), b'"' | b'\''))
+}
+
+/// My name is …, mein Name ist …
+fn behind_verb(text: Text<'_>, at: usize) -> usize {
+    let verbs = ["is ", "ist ", "est ", "es ", "è ", "é ", "er ", "är "];
+    verbs.iter().find(|verb| text.is(at, verb.as_bytes())).map_or(at, |verb| at + verb.len())
 }
 
 /// Jane Doe wrote:

@@ -247,21 +247,11 @@ pub(super) fn class(name: &str) -> Option<Class> {
     let whole =
         PASSWORDS.iter().any(|name| name.contains(' ') && spaced.ends_with(name)) || spaced.ends_with("session id");
     if KEYS.contains(&last) || KEYS.contains(&joined.as_str()) || (last == "key" && KEY_OWNERS.contains(&owner)) {
-        return Some(if owner == "secret" || last == "secretkey" { Class::Password } else { Class::Key });
+        let chosen = owner == "secret" || last == "secretkey";
+        return Some(if chosen { Class::Password } else { Class::Key });
     }
     if PASSWORDS.contains(&last) || whole {
-        return Some(
-            if matches!(last, "clave" | "pass" | "pw")
-                && count == 1
-                && name.len() < 6
-                && name.is_ascii()
-                && last != "clave"
-            {
-                Class::Password
-            } else {
-                Class::Password
-            },
-        );
+        return Some(Class::Password);
     }
     if TOKENS.contains(&last) || (joined == "sessionid") {
         return Some(Class::Token);

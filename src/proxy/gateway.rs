@@ -241,10 +241,9 @@ impl ProxyHttp for Gateway {
         if let Some(asked) = &mut passage.asked_usage {
             asked.edit(body, end, &mut answer.bytes_out);
         }
-        if end && answer.status != SWITCHED && !head_time::is_drained(session) {
-            if let Some(hold) = passage.exchange.has_answer() {
-                hold::hold_end(session, hold);
-            }
+        let may_hold = end && answer.status != SWITCHED && !head_time::is_drained(session);
+        if may_hold && let Some(hold) = passage.exchange.has_answer() {
+            hold::hold_end(session, hold);
         }
         Ok(None)
     }

@@ -21,6 +21,7 @@ pub(super) struct OrganizationRow {
     name: String,
     limits: String,
     ceiling: Option<String>,
+    disabled_at: Option<i64>,
     created_at: i64,
 }
 
@@ -31,6 +32,7 @@ impl TryFrom<OrganizationRow> for Organization {
         Ok(Self {
             limits: json(&row.id, "limits", &row.limits)?,
             ceiling: row.ceiling.map_or_else(|| Ok(Ceiling::default()), |text| json(&row.id, "ceiling", &text))?,
+            disabled_at: row.disabled_at.map(Timestamp::from_millis),
             id: OrganizationId::new(row.id),
             name: row.name,
             created_at: Timestamp::from_millis(row.created_at),
@@ -51,6 +53,7 @@ pub(super) struct KeyRow {
     entitlements: String,
     limits: String,
     organization_limits: String,
+    organization_disabled_at: Option<i64>,
     usage_mode: String,
     created_at: i64,
     expires_at: Option<i64>,
@@ -75,6 +78,7 @@ impl TryFrom<KeyRow> for KeyRecord {
             entitlements: entitlements.into(),
             limits: json(&row.id, "limits", &row.limits)?,
             organization_limits: json(&row.id, "organization_limits", &row.organization_limits)?,
+            organization_disabled: row.organization_disabled_at.is_some(),
             usage_mode,
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: row.expires_at.map(Timestamp::from_millis),

@@ -18,8 +18,8 @@ use crate::{
     telemetry::metrics::METRICS,
 };
 use clickhouse::{Client, error::Error};
-use std::future::Future;
-use tokio::task::JoinHandle;
+use std::{future::Future, sync::Arc};
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// A store that has not answered by then is treated as gone; the batch is tried again.
@@ -213,12 +213,14 @@ pub(super) fn inserting(client: &Client, settings: &Settings) -> Client {
 pub struct ClickHouse {
     shards: Shards,
     settings: Settings,
+    /// Its clones see to the tables one after the other.
+    turn: Arc<Mutex<()>>,
 }
 
 impl ClickHouse {
     /// The store behind a client that has its address and login.
     pub fn new(client: &Client, settings: &Settings) -> Self {
-        Self { shards: Shards::new(client, settings), settings: settings.clone() }
+        Self { shards: Shards::new(client, settings), settings: settings.clone(), turn: Arc::default() }
     }
 
     async fn insert(&self, batch: &Batch) -> Result<(), Fault> {
@@ -241,6 +243,7 @@ impl ClickHouse {
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
+        let _turn = self.turn.lock().await;
         self.shards.client.clear_cached_metadata().await;
         match schema::migrate(&self.shards.client, &self.settings).await {
             Ok(done) if done.from != done.to => {

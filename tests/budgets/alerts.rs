@@ -141,6 +141,6 @@ async fn each_share_is_told_once_and_signed_and_again_until_it_is_taken() {
     gateway.restart();
     assert_eq!(budget(&gateway, &key, |_| true).await["spent"], "0.04");
     let metrics = gateway.metrics();
-    assert_eq!(metrics.total("gateway_budget_alerts_total"), 0.0, "not again after a restart");
+    assert!(metrics.total("gateway_budget_alerts_total") < 1.0, "not again after a restart");
     assert_eq!(receiver.shares().len(), 4);
 }

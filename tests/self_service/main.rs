@@ -5,5 +5,7 @@
 pub mod support;
 
 pub mod ceilings;
+pub mod document;
 pub mod office;
+pub mod operators;
 pub mod tenants;

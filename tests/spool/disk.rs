@@ -3,9 +3,9 @@
 use crate::{
     front::Stage,
     load::Load,
-    store::{count, verify},
+    store::{count, verify, whole},
     support::{
-        gateway::{Gateway, Grant, Metrics, Options, names},
+        gateway::{Gateway, Grant, Options, names},
         wait::wait_until,
     },
 };
@@ -67,9 +67,8 @@ async fn a_full_disk_costs_no_call_and_what_neither_it_nor_memory_takes_is_count
     stage.away(true);
     let gateway = &stage.gateway;
     let mut calls = 0;
-    let lost = |metrics: &Metrics| metrics.total(names::USAGE_EVENTS_LOST);
     // Each of these calls is answered.
-    while lost(&gateway.metrics()) == 0.0 {
+    while whole(&gateway.metrics(), names::USAGE_EVENTS_LOST) == 0 {
         calls += Load::of(gateway, &key, &format!("call-{calls}"), (CALLERS, 50)).end().await.len();
         assert!(calls < 20_000, "the disk does not fill");
     }
@@ -77,15 +76,15 @@ async fn a_full_disk_costs_no_call_and_what_neither_it_nor_memory_takes_is_count
     assert!(metrics.total(FAILURES) >= 1.0);
     assert_eq!(told(gateway), 1, "it is told once: {:?}", gateway.log());
     if disk.is_none() {
-        assert_eq!(metrics.total("gateway_usage_spool_alarm"), 100.0);
+        assert_eq!(whole(&metrics, "gateway_usage_spool_alarm"), 100);
     }
 
     stage.away(false);
     let all = async || {
         let (metrics, rows) = (gateway.metrics(), gateway.rows_now().await?);
-        let (waiting, lost) = (metrics.total(names::USAGE_EVENTS_WAITING), metrics.total(names::USAGE_EVENTS_LOST));
+        let (waiting, lost) = (whole(&metrics, names::USAGE_EVENTS_WAITING), whole(&metrics, names::USAGE_EVENTS_LOST));
         let stored = rows.ids().len();
-        let is_all = waiting == 0.0 && stored as f64 + lost == calls as f64;
+        let is_all = waiting == 0 && stored + lost == calls;
         if is_all { Ok(stored) } else { Err(format!("{stored} stored, {lost} lost, {waiting} waiting of {calls}")) }
     };
     let stored = wait_until("all that was saved is stored", all).await;

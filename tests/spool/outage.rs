@@ -4,7 +4,7 @@ use crate::{
     front::Stage,
     load::Load,
     scaled,
-    store::{count, folders, segments, settled, sums, verify},
+    store::{count, folders, segments, settled, sums, verify, whole},
     support::gateway::{Grant, Options, names},
 };
 use rustix::process::Signal;
@@ -40,9 +40,9 @@ async fn what_came_while_the_store_was_away_is_stored_once_when_it_is_back() {
     let growth = resident_kib(gateway.process_id()).saturating_sub(before);
     assert!(growth < GROWTH_KIB_MAX, "memory grew by {growth} KiB");
     let metrics = gateway.wait_for_metrics("all is on the disk", |metrics| {
-        metrics.total("gateway_usage_events_spooled_total") >= (warm.len() + calls) as f64
+        whole(metrics, "gateway_usage_events_spooled_total") >= warm.len() + calls
     });
-    assert!(metrics.await.total(names::USAGE_EVENTS_WAITING) >= calls as f64);
+    assert!(whole(&metrics.await, names::USAGE_EVENTS_WAITING) >= calls);
     let spool = names::spool_folder(gateway.folder());
     assert!(segments(&spool).len() > 1, "{:?}", segments(&spool));
 

@@ -1,6 +1,6 @@
 //! What is stored, what waits on the disk, and what the gateway's own account says.
 
-use crate::support::gateway::{Gateway, Rows, names};
+use crate::support::gateway::{Gateway, Metrics, Rows, names};
 use serde_json::Value;
 use sociaro_gateway::{
     base::ids::RequestId,
@@ -34,15 +34,25 @@ pub(crate) fn segments(spool: &Path) -> Vec<PathBuf> {
 /// Waits until nothing waits: all events of all processes are stored, and the folders of those that have gone are removed.
 pub(crate) async fn settled(gateway: &Gateway) -> Rows {
     let spool = names::spool_folder(gateway.folder());
-    let look = async || {
-        let (left, metrics) = (folders(&spool), gateway.metrics());
-        let waiting = (metrics.total(names::EXCHANGES_OPEN), metrics.total(names::USAGE_EVENTS_WAITING));
-        if left.len() == 1 && waiting == (0.0, 0.0) {
-            return gateway.rows_now().await;
+    let mut before = usize::MAX;
+    loop {
+        let look = async || {
+            let (left, metrics) = (folders(&spool), gateway.metrics());
+            let waiting = (metrics.total(names::EXCHANGES_OPEN), metrics.total(names::USAGE_EVENTS_WAITING));
+            if left.len() == 1 && waiting == (0.0, 0.0) {
+                return gateway.rows_now().await.map(|rows| (1, Some(rows)));
+            }
+            if left.len() < before {
+                return Ok((left.len(), None));
+            }
+            Err(format!("{waiting:?} open and waiting, {} folders: {left:?}", left.len()))
+        };
+        // However many there are, each is done with soon.
+        match crate::support::wait::wait_until("a folder less, or nothing waits", look).await {
+            (_, Some(rows)) => return rows,
+            (left, None) => before = left,
         }
-        Err(format!("{waiting:?} open and waiting, {} folders: {left:?}", left.len()))
-    };
-    crate::support::wait::wait_until("nothing waits", look).await
+    }
 }
 
 /// Rows, and the exchanges in the two rollups.
@@ -72,4 +82,10 @@ pub(crate) fn verify(gateway: &Gateway) -> (Value, Option<i32>) {
 pub(crate) fn count(account: &Value, name: &str) -> usize {
     let count = account[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {account}"));
     usize::try_from(count).expect("a small number")
+}
+
+/// A metric that counts.
+pub(crate) fn whole(metrics: &Metrics, name: &str) -> usize {
+    let value = metrics.total(name).to_string();
+    value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))
 }

@@ -220,3 +220,25 @@ async fn a_question_that_would_read_too_much_is_refused_with_what_to_do() {
     let records = ground.get(&format!("/gw/usage?{SPAN}"), &key).await.expect(400).text();
     assert!(records.contains("ask for a shorter span"), "{records}");
 }
+
+#[tokio::test]
+async fn thousands_of_groups_over_hundreds_of_buckets_cost_no_more_than_what_is_shown() {
+    let ground = Ground::start(Options::default());
+    let (key, organization) = ground.issue("many");
+    let sql = format!(
+        "INSERT INTO usage_events (request_id, time, recorded_at, organization_id, environment, tags) \
+         SELECT leftPad(toString(number), 26, '0'), toDateTime64('2026-10-01 00:30:00', 3, 'UTC') + (number % 700) * 3600, \
+         now64(3), '{organization}', 'live', map('user', 'u' || leftPad(toString(number % 20000), 5, '0')) FROM numbers(40000)"
+    );
+    ground.client.query_raw(&sql).with_setting("insert_deduplication_token", "many").execute().await.unwrap();
+    let asked = "since=2026-10-01T00:00:00Z&until=2026-10-31T00:00:00Z&interval=hour&group_by=user";
+    // 14.4 million rows, of which three are wanted
+    for (order, first) in [
+        ("", ["10-01T00:00 u00000 1 0", "10-01T00:00 u00300 1 0", "10-01T00:00 u00700 1 0"]),
+        ("&order_by=bucket:desc", ["10-30T23:00 u00000 0 0", "10-30T23:00 u00001 0 0", "10-30T23:00 u00002 0 0"]),
+    ] {
+        let stats = ground.stats(&format!("{asked}&limit=3{order}"), &key).await;
+        assert_eq!(shown(&stats, "user"), first, "{order}");
+        assert_eq!(stats["totals"]["requests"], 40_000);
+    }
+}

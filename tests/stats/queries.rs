@@ -130,10 +130,11 @@ async fn each_query_of_the_analysts_answers_its_question() {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: BTreeSet<String> = files.map(|name| name.replace(".sql", "")).collect();
     assert_eq!(names, EXPECTED.iter().map(|(name, _)| (*name).to_owned()).collect(), "each query has its figures here");
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/analysts.md")).unwrap();
     let mut wrong = Vec::new();
     for (name, expected) in EXPECTED {
         let sql = fs::read_to_string(format!("{folder}/{name}.sql")).unwrap();
-        assert!(sql.starts_with("-- "), "{name} says what it answers");
+        assert!(sql.starts_with("-- ") && page.contains(&format!("| `{name}` |")), "{name} says what it answers");
         let sql = sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
         let tables = sql.split("FROM ").skip(1).filter_map(|rest| rest.split_whitespace().next());
         assert!(

@@ -171,6 +171,23 @@ async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
 }
 
 #[tokio::test]
+async fn a_batch_counts_once_though_the_engine_was_killed_between_its_tries() {
+    // The first start after the tables were made is the one that counts.
+    let (store, mut engine) = Store::alone();
+    migrate(&store.client, &store.settings).await.unwrap();
+    let all = events(50);
+    let cost = all.iter().map(|event| event.charge.cost.nanos()).sum();
+    for _ in 0..3 {
+        store.insert("one", &all).await;
+        assert_eq!(store.sums().await, [(50, cost); 3]);
+        engine.kill();
+        engine.restart();
+    }
+    store.insert("one", &all).await;
+    assert_eq!(store.sums().await, [(50, cost); 3]);
+}
+
+#[tokio::test]
 async fn an_engine_that_is_killed_and_comes_back_holds_every_event_once() {
     let (store, mut engine) = Store::alone();
     let settings = Settings { batch_events_max: 50, ..store.settings.clone() };

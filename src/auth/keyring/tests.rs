@@ -99,6 +99,7 @@ impl Bench {
             entitlements: Entitlements::default(),
             limits: KeyLimits::default(),
             organization_limits: KeyLimits::default(),
+            organization_disabled: false,
             usage_mode: UsageMode::default(),
             created_at: NOW,
             expires_at: None,

@@ -1,11 +1,11 @@
 //! Budgets and their use in SQLite.
 
-use super::{SqliteStore, down};
+use super::{SqliteStore, audit::Note, down};
 use crate::{
     auth::port::{Page, StoreDown},
     base::{
         clock::Timestamp,
-        ids::{BudgetId, OrganizationId},
+        ids::{BudgetId, KeyId, OrganizationId},
         money::Money,
     },
     budgets::{
@@ -13,6 +13,7 @@ use crate::{
         budget::{Budget, Enforcement, Subject},
         calendar::Window,
         port::{BudgetStore, Instance, SetError, Use},
+        view,
     },
 };
 use async_trait::async_trait;
@@ -94,7 +95,7 @@ impl BudgetStore for SqliteStore {
 
     async fn set_budget(&self, budget: &Budget) -> Result<Budget, SetError> {
         let mut transaction = self.write().await.map_err(down)?;
-        let set = upsert_budget(&mut transaction, budget).await?;
+        let set = self.upsert_budget(&mut transaction, budget).await?;
         transaction.commit().await.map_err(down)?;
         Ok(set)
     }
@@ -102,9 +103,9 @@ impl BudgetStore for SqliteStore {
     async fn remove_budget(&self, of: &OrganizationId, subject: &Subject, window: Window) -> Result<bool, StoreDown> {
         let (kind, text) = subject.parts();
         let mut transaction = self.write().await.map_err(down)?;
-        let removed: Option<String> = sqlx::query_scalar(
+        let removed: Option<BudgetRow> = sqlx::query_as(
             "DELETE FROM budgets WHERE organization_id = ? AND subject_kind = ? AND subject = ? AND time_window = ?
-             RETURNING id",
+             RETURNING *",
         )
         .bind(of.as_str())
         .bind(kind)
@@ -113,10 +114,12 @@ impl BudgetStore for SqliteStore {
         .fetch_optional(&mut *transaction)
         .await
         .map_err(down)?;
-        let Some(id) = removed else { return Ok(false) };
-        let uses = sqlx::query("DELETE FROM budget_uses WHERE budget_id = ?").bind(id);
+        let Some(removed) = removed else { return Ok(false) };
+        let uses = sqlx::query("DELETE FROM budget_uses WHERE budget_id = ?").bind(removed.id.clone());
         uses.execute(&mut *transaction).await.map_err(down)?;
         revise(&mut transaction).await.map_err(down)?;
+        let removed = Budget::try_from(removed)?;
+        self.note_budget(&mut transaction, "budget.removed", (Some(&removed), None)).await.map_err(down)?;
         transaction.commit().await.map_err(down)?;
         Ok(true)
     }
@@ -192,43 +195,98 @@ impl BudgetStore for SqliteStore {
     }
 }
 
-/// Adds a budget or changes the one that is there, within a transaction.
-pub(super) async fn upsert_budget(connection: &mut SqliteConnection, budget: &Budget) -> Result<Budget, SetError> {
-    let (kind, subject) = budget.subject.parts();
-    if let Subject::Key(key) = &budget.subject {
-        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM keys WHERE id = ? AND organization_id = ?")
-            .bind(key.as_str())
-            .bind(budget.organization_id.as_str())
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(down)?;
-        known.ok_or(SetError::NoKey)?;
-    }
-    let row: BudgetRow = sqlx::query_as(
-        "INSERT INTO budgets (id, organization_id, subject_kind, subject, time_window, limit_nanousd, enforcement)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (organization_id, subject_kind, subject, time_window) DO UPDATE SET
-             limit_nanousd = excluded.limit_nanousd, enforcement = excluded.enforcement
-         RETURNING *",
-    )
-    .bind(budget.id.as_str())
-    .bind(budget.organization_id.as_str())
-    .bind(kind)
-    .bind(subject)
-    .bind(budget.window.as_str())
-    .bind(budget.limit.nanos())
-    .bind(budget.enforcement.as_str())
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(|error| match error.as_database_error() {
-        Some(fault) if fault.is_foreign_key_violation() => SetError::NoOrganization,
-        Some(_) | None => SetError::Down(down(error)),
-    })?;
-    revise(connection).await.map_err(down)?;
-    Ok(Budget::try_from(row)?)
-}
-
 async fn revise(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let query = sqlx::query("UPDATE revisions SET revision = revision + 1 WHERE name = 'budgets'");
     query.execute(connection).await.map(drop)
+}
+
+/// Gives a key the budgets that another one has.
+pub(super) async fn copy_of_key(connection: &mut SqliteConnection, from: &KeyId, to: &KeyId) -> Result<(), StoreDown> {
+    let query = "SELECT * FROM budgets WHERE subject_kind = 'key' AND subject = ?";
+    let rows: Vec<BudgetRow> =
+        sqlx::query_as(query).bind(from.as_str()).fetch_all(&mut *connection).await.map_err(down)?;
+    for row in rows {
+        sqlx::query(
+            "INSERT INTO budgets (id, organization_id, subject_kind, subject, time_window, limit_nanousd, enforcement)
+             VALUES (?, ?, 'key', ?, ?, ?, ?)",
+        )
+        .bind(BudgetId::generate().as_str())
+        .bind(row.organization_id)
+        .bind(to.as_str())
+        .bind(row.time_window)
+        .bind(row.limit_nanousd)
+        .bind(row.enforcement)
+        .execute(&mut *connection)
+        .await
+        .map_err(down)?;
+    }
+    revise(connection).await.map_err(down)
+}
+
+impl SqliteStore {
+    /// Adds a budget or changes the one that is there, within a transaction.
+    pub(super) async fn upsert_budget(
+        &self,
+        connection: &mut SqliteConnection,
+        budget: &Budget,
+    ) -> Result<Budget, SetError> {
+        let (kind, subject) = budget.subject.parts();
+        if let Subject::Key(key) = &budget.subject {
+            let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM keys WHERE id = ? AND organization_id = ?")
+                .bind(key.as_str())
+                .bind(budget.organization_id.as_str())
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(down)?;
+            known.ok_or(SetError::NoKey)?;
+        }
+        let before: Option<BudgetRow> = sqlx::query_as(
+            "SELECT * FROM budgets WHERE organization_id = ? AND subject_kind = ? AND subject = ? AND time_window = ?",
+        )
+        .bind(budget.organization_id.as_str())
+        .bind(kind)
+        .bind(&subject)
+        .bind(budget.window.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(down)?;
+        let row: BudgetRow = sqlx::query_as(
+            "INSERT INTO budgets (id, organization_id, subject_kind, subject, time_window, limit_nanousd, enforcement)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (organization_id, subject_kind, subject, time_window) DO UPDATE SET
+                 limit_nanousd = excluded.limit_nanousd, enforcement = excluded.enforcement
+             RETURNING *",
+        )
+        .bind(budget.id.as_str())
+        .bind(budget.organization_id.as_str())
+        .bind(kind)
+        .bind(subject)
+        .bind(budget.window.as_str())
+        .bind(budget.limit.nanos())
+        .bind(budget.enforcement.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| match error.as_database_error() {
+            Some(fault) if fault.is_foreign_key_violation() => SetError::NoOrganization,
+            Some(_) | None => SetError::Down(down(error)),
+        })?;
+        let set = Budget::try_from(row)?;
+        let before = before.map(Budget::try_from).transpose()?;
+        revise(connection).await.map_err(down)?;
+        self.note_budget(connection, "budget.set", (before.as_ref(), Some(&set))).await.map_err(down)?;
+        Ok(set)
+    }
+
+    async fn note_budget(
+        &self,
+        connection: &mut SqliteConnection,
+        what: &'static str,
+        (before, after): (Option<&Budget>, Option<&Budget>),
+    ) -> Result<(), sqlx::Error> {
+        let Some(budget) = after.or(before) else { return Ok(()) };
+        let value = |budget: &Budget| serde_json::to_value(view::budget(budget)).ok();
+        let (before, after) = (before.and_then(value), after.and_then(value));
+        let (organization_id, subject) = (&budget.organization_id, budget.id.as_str());
+        self.note(connection, Note { what, organization_id, subject, before, after }).await
+    }
 }

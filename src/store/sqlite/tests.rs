@@ -8,11 +8,12 @@ use crate::{
         issue::{self, Issued, KeyOrder},
         key::{Environment, GatewayKey, KeyKind, Scope, UsageMode},
         keyring::{Keyring, Unidentified},
+        port::{Organization, Page, Registry, RegistryError, Revocation},
     },
-    base::{clock, tasks::Tasks},
+    base::{clock, ids::OrganizationId, tasks::Tasks},
     limits::KeyLimits,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_300_000_123);
@@ -395,4 +396,17 @@ async fn two_instances_over_one_file_agree_on_a_key_within_the_age_of_their_cach
     assert!(ask(&elsewhere, 1).await.is_ok());
     assert_eq!(ask(&elsewhere, 21).await.unwrap_err(), Unidentified::Revoked);
     assert_eq!(other_store.find(&key.hash()).await.unwrap().unwrap().last_used_at, Some(NOW));
+}
+
+#[tokio::test]
+async fn the_audit_can_be_added_to_and_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let acme = issue::create_organization(&store, "acme", NOW).await.unwrap();
+    for statement in ["DELETE FROM audit", "UPDATE audit SET who = 'nobody'"] {
+        let error = sqlx::query(statement).execute(&store.pool).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    let rows = store.audit(Some(&acme.id), Page { after: None, count_max: 10 }).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.what.as_str()).collect::<Vec<_>>(), ["organization.created"]);
 }

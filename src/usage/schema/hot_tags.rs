@@ -53,7 +53,8 @@ pub(super) async fn set(plan: &Plan<'_>, client: &Client) -> Result<(), MigrateE
     if noted.is_some_and(|noted| noted.tags.iter().collect::<BTreeSet<_>>() == wanted) {
         return Ok(());
     }
-    let any = plan.fill("SELECT count() FROM (SELECT 1 FROM {database}.usage_events LIMIT 1)");
+    // events expire, sums do not
+    let any = plan.fill("SELECT count() FROM (SELECT 1 FROM {database}.usage_daily LIMIT 1)");
     let rows: u64 = client.query_raw(&any).fetch_one().await.map_err(failed)?;
     let since = if rows == 0 { Timestamp::from_millis(0) } else { clock::now() };
     run(client, "hot tags", &note(plan, since)).await

@@ -192,6 +192,9 @@ mod tests {
                 assert!(!statements.is_empty(), "{name}");
                 for statement in statements {
                     let repeatable = ["IF NOT EXISTS", "OR REPLACE", "COMMENT COLUMN"];
+                    // From then until the engine starts again, tokens of inserts would not be those of their tries after it:
+                    // sums would count a batch twice.
+                    assert!(!statement.contains("MODIFY QUERY"), "{name}: {statement}");
                     assert!(repeatable.iter().any(|words| statement.contains(words)), "{name}: {statement}");
                     assert_eq!(statement.contains("ON CLUSTER `c`"), cluster.is_some(), "{name}: {statement}");
                     let plain = macros.iter().fold(statement.clone(), |text, word| text.replace(word, ""));

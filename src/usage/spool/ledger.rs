@@ -123,7 +123,9 @@ impl Ledger {
         let there = name.load(Relaxed);
         let is_of_a_wrong_clock = there > minute_of(now) + MINUTES_AHEAD_MAX;
         if there < minute || is_of_a_wrong_clock && there != minute {
-            counts.iter().for_each(|count| count.store(0, Relaxed));
+            for count in counts {
+                count.store(0, Relaxed);
+            }
             name.store(minute, Relaxed);
         }
     }
@@ -157,7 +159,8 @@ fn path_of(root: &Path, id: RequestId) -> PathBuf {
 /// A minute of a ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Minute {
-    pub(super) minute: u64,
+    /// Since 1970.
+    pub(super) number: u64,
     pub(super) known: u64,
     pub(super) ended: u64,
     pub(super) written: u64,
@@ -194,8 +197,8 @@ impl Read {
             return Ok(None);
         };
         let minute = |words: &[u64]| match words {
-            &[minute, known, ended, written, lost] if minute > 0 => {
-                Some(Minute { minute, known, ended, written, lost })
+            &[number, known, ended, written, lost] if number > 0 => {
+                Some(Minute { number, known, ended, written, lost })
             }
             _ => None,
         };
@@ -208,8 +211,8 @@ impl Read {
     pub(super) fn forgot(&self, count: u64) -> io::Result<()> {
         let set = |word: usize, value: u64| self.file.write_all_at(&value.to_ne_bytes(), word as u64 * 8);
         set(2, self.lost.saturating_add(count))?;
-        let Some(last) = self.minutes.iter().max_by_key(|minute| minute.minute) else { return Ok(()) };
-        set(slot_of(last.minute) + Fact::Lost as usize, last.lost.saturating_add(count))
+        let Some(last) = self.minutes.iter().max_by_key(|minute| minute.number) else { return Ok(()) };
+        set(slot_of(last.number) + Fact::Lost as usize, last.lost.saturating_add(count))
     }
 }
 
@@ -227,7 +230,7 @@ pub(super) fn ids(root: &Path) -> io::Result<Vec<RequestId>> {
 pub(super) fn sweep(root: &Path, now: Timestamp) -> io::Result<()> {
     let oldest = minute_of(now).saturating_sub(2 * 24 * 60);
     for id in ids(root)? {
-        let is_over = |read: &Read| !read.is_alive && read.minutes.iter().all(|minute| minute.minute < oldest);
+        let is_over = |read: &Read| !read.is_alive && read.minutes.iter().all(|minute| minute.number < oldest);
         let made = id.time().is_none_or(|time| minute_of(time) < oldest);
         let place = root.join(id.as_str());
         if made && !place.exists() && Read::of(root, id)?.is_none_or(|read| is_over(&read)) {
@@ -262,11 +265,11 @@ mod tests {
         assert_eq!((found.known, found.lost), (2, 1));
         let minute = minute_of(NOW);
         let expected = [
-            Minute { minute, known: 1, ended: 1, written: 1, lost: 0 },
-            Minute { minute: minute + 1, known: 1, ended: 1, written: 0, lost: 1 },
+            Minute { number: minute, known: 1, ended: 1, written: 1, lost: 0 },
+            Minute { number: minute + 1, known: 1, ended: 1, written: 0, lost: 1 },
         ];
         let mut minutes = found.minutes;
-        minutes.sort_unstable_by_key(|minute| minute.minute);
+        minutes.sort_unstable_by_key(|minute| minute.number);
         assert_eq!(minutes, expected);
         drop(ledger);
         let found = read(root.path(), id);
@@ -282,7 +285,7 @@ mod tests {
         let day = MINUTE_MS * i64::try_from(MINUTES).unwrap();
         let known = |time: Timestamp| {
             let minutes = read(root.path(), id).minutes;
-            minutes.iter().find(|minute| minute.minute == minute_of(time)).map(|minute| minute.known)
+            minutes.iter().find(|minute| minute.number == minute_of(time)).map(|minute| minute.known)
         };
         ledger.begun(NOW, NOW);
         // the same words, a year ahead

@@ -18,6 +18,8 @@ mod segment;
 mod settle;
 mod shelf;
 mod source;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 mod writer;
 

@@ -89,13 +89,13 @@ pub fn list(root: &Path) -> io::Result<Vec<Result<Kept, String>>> {
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
     paths.sort_unstable();
-    Ok(paths.into_iter().map(|path| read(path)).collect())
+    Ok(paths.iter().map(|path| read(path)).collect())
 }
 
-fn read(path: PathBuf) -> Result<Kept, String> {
-    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn read(path: &Path) -> Result<Kept, String> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let token = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    decode(token, &bytes, &path).ok_or_else(|| format!("{}: is damaged", path.display()))
+    decode(token, &bytes, path).ok_or_else(|| format!("{}: is damaged", path.display()))
 }
 
 fn decode(token: &str, bytes: &[u8], path: &Path) -> Option<Kept> {

@@ -125,7 +125,7 @@ fn local(root: &Path, since: Timestamp) -> io::Result<Account> {
     let first = minute_of(since);
     for id in ledger::ids(root)? {
         let Some(read) = ledger::Read::of(root, id)? else { continue };
-        for minute in read.minutes.iter().filter(|minute| minute.minute >= first) {
+        for minute in read.minutes.iter().filter(|minute| minute.number >= first) {
             account.served += minute.known;
             account.lost += minute.lost;
             if read.is_alive {

@@ -332,19 +332,19 @@ impl Writer {
             return;
         }
         let sealed = self.sealed();
-        if !self.segment.is_volatile() {
-            let mut seal = sealed.seal();
-            frame::seat(&mut seal, self.segment.salt, self.at);
-            if let Err(error) = self.write_to_disk(&seal) {
-                return self.leave_disk(&error); // which ends the batch by the end of its segment
-            }
-            self.at += seal.len() as u64;
-            self.unsynced.get_or_insert_with(|| (clock::instant(), 0));
+        if self.segment.is_volatile() {
             self.batch = Filling { start: self.at, ..Filling::default() };
-            self.sync();
-        } else {
-            self.batch = Filling { start: self.at, ..Filling::default() };
+            return self.shelf.put(sealed);
         }
+        let mut seal = sealed.seal();
+        frame::seat(&mut seal, self.segment.salt, self.at);
+        if let Err(error) = self.write_to_disk(&seal) {
+            return self.leave_disk(&error); // which ends the batch by the end of its segment
+        }
+        self.at += seal.len() as u64;
+        self.unsynced.get_or_insert_with(|| (clock::instant(), 0));
+        self.batch = Filling { start: self.at, ..Filling::default() };
+        self.sync();
         self.shelf.put(sealed);
     }
 

@@ -62,18 +62,24 @@ pub(super) fn statement(
     Ok(statement)
 }
 
-/// The rows with one for each bucket of each group, also where nothing was used. In the order of a series, no more buckets than
-/// rows can be shown, so no more are made.
+/// The rows with one for each bucket of each group, also where nothing was used. No more buckets are filled than can be shown: as
+/// many as rows, and where all groups of one bucket come before the next bucket, that many divided by the groups.
 fn filled(query: &StatsQuery, interval: Interval, keys: &[String], rows: &str) -> String {
     let span = (
         query.selection.since.max(Timestamp::from_millis(0)),
         query.selection.until.clamp(Timestamp::from_millis(1), BUCKETS_END),
     );
-    let at_most = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let limit = query.limit;
+    let at_most = usize::try_from(limit).unwrap_or(usize::MAX);
     let from_end = query.order.iter().find(|order| order.by == By::Bucket).is_some_and(|order| order.descending);
     let buckets = buckets::of_span(interval, span, at_most, from_end);
     let list: Vec<String> = buckets.iter().map(|bucket| bucket.seconds().to_string()).collect();
     let list = format!("CAST([{}], 'Array(Int64)')", list.join(", "));
+    let wanted = match (query.order.first().map(|first| first.by), from_end) {
+        (Some(By::Bucket), false) => format!("arraySlice({list}, 1, toInt64(ceil({limit} / groups)))"),
+        (Some(By::Bucket), true) => format!("arraySlice({list}, -toInt64(ceil({limit} / groups)))"),
+        _ => list.clone(),
+    };
     let by = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
     let named: Vec<String> = keys.iter().map(|key| format!("{key}, ")).collect();
     let named = named.concat();
@@ -81,9 +87,9 @@ fn filled(query: &StatsQuery, interval: Interval, keys: &[String], rows: &str) -
         "SELECT {named}totals, tupleElement(one, 1) AS bucket_start, tupleElement(one, 2) AS figures FROM \
          (SELECT {named}totals, arrayJoin(arrayConcat(present, arrayMap(\
          start -> (start, CAST({NO_FIGURES}, '{FIGURES_TYPE}')), \
-         arrayFilter(start -> NOT has(tupleElement(present, 1), start), {list})))) AS one FROM \
-         (SELECT {named}any(totals) AS totals, groupArrayIf((bucket_start, figures), has({list}, bucket_start)) AS present \
-         FROM ({rows}){by}))"
+         arrayFilter(start -> NOT has(tupleElement(present, 1), start), {wanted})))) AS one FROM \
+         (SELECT {named}any(totals) AS totals, groupArrayIf((bucket_start, figures), has({list}, bucket_start)) AS present, \
+         count() OVER () AS groups FROM ({rows}){by}))"
     )
 }
 
