@@ -5,7 +5,6 @@ use crate::{
     exchange::refusal::Kind,
     prompt::{
         handed::Handed,
-        refusal::No,
         reply::Reply,
         surface::{Caller, wrong_method},
     },
@@ -45,10 +44,10 @@ pub(super) async fn models(
 }
 
 pub(super) async fn other_method(Extension(asker): Extension<Asker>, uri: Uri) -> Response {
-    let No { refusal, code } = wrong_method(uri.path());
-    let status = StatusCode::from_u16(refusal.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let no = wrong_method(uri.path());
+    let status = StatusCode::from_u16(no.refusal.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [(header::CONTENT_TYPE.as_str(), "application/json"), ("x-request-id", asker.request_id.as_str())];
-    let mut response = (status, headers, No { refusal, code }.body()).into_response();
+    let mut response = (status, headers, no.body()).into_response();
     // For the access log.
     response.extensions_mut().insert(Kind::MethodNotAllowed);
     response

@@ -110,7 +110,7 @@ async fn caller_left(session: &mut Session) {
         && *error.etype() == ErrorType::ConnectError
     {
         session.set_keepalive(None);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
