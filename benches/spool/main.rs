@@ -143,5 +143,6 @@ fn event() -> UsageEvent<'static> {
         },
         provider_request_id: "req_0123456789abcdef0123456789abcdef".into(),
         tags: vec![("feature".to_owned(), "chat".to_owned()), ("project".to_owned(), "search".to_owned())].into(),
+        entities: Cow::Borrowed(&[]),
     }
 }

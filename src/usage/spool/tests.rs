@@ -94,7 +94,9 @@ async fn the_next_process_sends_the_same_bytes_under_the_same_tokens() {
     let root = tempfile::tempdir().unwrap();
     let (queue, mut source) = start(root.path(), &settings(10));
     let events: Vec<_> = (0..34).map(|_| sample()).collect();
-    events.iter().for_each(|event| queue.push(event));
+    for event in &events {
+        queue.push(event);
+    }
     source.close();
     let shipped = batches(&mut source, 1).await;
     let unsettled = source.next().await.unwrap();
