@@ -223,7 +223,10 @@ mod tests {
     fn the_statement_names_the_columns_of_the_head() {
         let statement = insert_statement(&head(), TABLE).unwrap();
         assert!(statement.starts_with("INSERT INTO usage_events (kind, reason, request_id, time,"), "{statement}");
-        assert!(statement.ends_with(", tags, service_tier, entities) FORMAT RowBinaryWithNamesAndTypes"), "{statement}");
+        assert!(
+            statement.ends_with(", tags, service_tier, entities) FORMAT RowBinaryWithNamesAndTypes"),
+            "{statement}"
+        );
         for none in [&b""[..], b"\x01", b"\x02\x01a", b"\x01\x03a) "] {
             assert_eq!(insert_statement(none, TABLE), None, "{none:?}");
         }
