@@ -3,8 +3,8 @@
 use crate::{
     front::Stage,
     load::Load,
-    store::{count, segments, settled, verify},
-    support::gateway::{Grant, Options, names},
+    store::{count, segments, settled, verify, whole},
+    support::gateway::{Grant, Metrics, Options, names},
 };
 use rustix::process::Signal;
 use std::{
@@ -52,8 +52,10 @@ async fn damage_costs_the_events_that_it_hits_which_are_counted_and_alters_none(
         let key = stage.gateway.issue(&Grant::all("damage"));
         stage.away(true);
         let answered = Load::of(&stage.gateway, &key, "call", (4, CALLS / 4)).end().await;
-        stage.gateway.signal(Signal::TERM);
-        assert!(stage.gateway.wait_for_end().success());
+        let on_disk = |metrics: &Metrics| whole(metrics, "gateway_usage_events_spooled_total") == CALLS;
+        stage.gateway.wait_for_metrics("all is on the disk", on_disk).await;
+        stage.gateway.signal(Signal::KILL);
+        assert!(!stage.gateway.wait_for_end().success());
         let segments = segments(&names::spool_folder(stage.gateway.folder()));
         let [segment] = segments.as_slice() else { panic!("{segments:?}") };
         let mut bytes = fs::read(segment).unwrap();
