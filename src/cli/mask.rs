@@ -62,7 +62,8 @@ fn rows(detector: &Detector, input: &mut dyn BufRead, out: &mut dyn Write) -> Re
     let mut line = Vec::new();
     for number in 1_usize.. {
         line.clear();
-        let read = input.take(INPUT_BYTES_MAX).read_until(b'\n', &mut line).map_err(|error| unreadable(number, &error))?;
+        let read =
+            input.take(INPUT_BYTES_MAX).read_until(b'\n', &mut line).map_err(|error| unreadable(number, &error))?;
         if read == 0 {
             break;
         }
@@ -106,10 +107,6 @@ fn spans(text: &str, findings: &[Finding]) -> Vec<Span> {
     };
     findings
         .iter()
-        .map(|found| Span {
-            start: characters_at(found.start),
-            end: characters_at(found.end),
-            kind: found.kind.name(),
-        })
+        .map(|found| Span { start: characters_at(found.start), end: characters_at(found.end), kind: found.kind.name() })
         .collect()
 }

@@ -87,7 +87,8 @@ pub(super) fn read(text: Text<'_>, place: usize, last: bool, known: &dyn Fn(&str
 
 /// A name without brackets: capitals, and no letter, digit or underscore around it.
 fn bare(text: Text<'_>, place: usize, last: bool, known: &dyn Fn(&str) -> bool) -> Reading {
-    if text.word_before(place) || text.before(place) == b'$' {
+    let variable = text.before(place) == b'{' && text.before(place.saturating_sub(1)) == b'$';
+    if text.word_before(place) || text.before(place) == b'$' || variable {
         return Reading::Nothing;
     }
     let mut name = String::new();
@@ -142,7 +143,7 @@ fn bracketed(text: Text<'_>, start: usize, closing: [&str; 2], last: bool, known
         }
     }
     let name = name.trim_end_matches('_').to_owned();
-    if text.len() <= at {
+    if text.len() <= at || (!last && text.at(at) == b'\\' && text.len() == at + 1) {
         // An answer that breaks off behind the index.
         return if !last {
             Reading::More
@@ -154,6 +155,13 @@ fn bracketed(text: Text<'_>, start: usize, closing: [&str; 2], last: bool, known
     }
     if !known(&name) {
         return Reading::Nothing;
+    }
+    let rest = text.bytes(at, text.len());
+    if !last
+        && rest.len() < 4
+        && ["'s", "’s"].iter().any(|ending| ending.len() != rest.len() && ending.as_bytes().starts_with(rest))
+    {
+        return Reading::More;
     }
     let (mut at, after) = possessive(text, at);
     at = text.skip_spaces(at);
@@ -203,7 +211,6 @@ fn pair(text: Text<'_>, at: usize, name: &str, last: bool) -> Option<usize> {
     let rest = text.bytes(at, text.len());
     let cut = !last
         && rest.len() < closing.len()
-        && !rest.is_empty()
         && closing.as_bytes().get(..rest.len()).is_some_and(|head| head.eq_ignore_ascii_case(rest));
     (!cut).then_some(at)
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroize as _;
 /// Restores an answer that comes in pieces, cut anywhere between characters.
 pub struct Restorer<'m> {
     map: &'m Map,
-    /// What could be the beginning of a placeholder, and the byte before it.
+    /// What could be the beginning of a placeholder, and the two bytes before it.
     rest: String,
     /// Bytes of `rest` that are already out, kept to see what stands before a word.
     out: usize,
@@ -67,7 +67,7 @@ impl<'m> Restorer<'m> {
         let between = text.slice(from, at);
         self.json.feed(between);
         restored.push_str(between);
-        let kept = text.floor(at.saturating_sub(1));
+        let kept = text.floor(at.saturating_sub(2));
         self.out = at - kept;
         text.slice(kept, text.len()).clone_into(&mut self.rest);
         restored
