@@ -217,7 +217,7 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
             if number.digits.len() < 6 {
                 break;
             }
-            if bounded(text, number.start, number.end)
+            if bounded(text, number.start, number.end, number.plus)
                 && let Some((kind, rank)) =
                     digits::classify(scan, &number).or_else(|| telephone::classify(scan, &number))
             {
@@ -236,7 +236,7 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
 }
 
 /// Whether a number stands alone: no letters, no longer code around it.
-fn bounded(text: Text<'_>, start: usize, end: usize) -> bool {
+fn bounded(text: Text<'_>, start: usize, end: usize, plus: bool) -> bool {
     let (before, earlier) = (text.before(start), text.before(start.saturating_sub(1)));
     let left = match before {
         b'-' | b'.' | b'/' | b'\\' => !is_word(earlier) && earlier != before,
@@ -246,6 +246,7 @@ fn bounded(text: Text<'_>, start: usize, end: usize) -> bool {
     };
     let (after, later) = (text.at(end), text.at(end + 1));
     let right = match after {
+        b'-' if plus => !later.is_ascii_digit(),
         b'-' | b'/' | b'_' => !is_word(later),
         b'.' | b',' => !later.is_ascii_digit() && !(after == b'.' && later.is_ascii_alphabetic()),
         b':' => !later.is_ascii_digit(),

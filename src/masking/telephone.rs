@@ -276,7 +276,11 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
         let near = (long..=15).contains(&len) && !scan.denies(number.start, number.end) && told();
         return near.then_some((Kind::Phone, Rank::Shaped));
     }
-    let named = || scan.says(number.start, number.end, |tag| tag == Tag::Phone);
+    let place = |tag: Tag| (tag == Tag::PhonePlace).then_some(());
+    let named = || {
+        scan.says(number.start, number.end, |tag| tag == Tag::Phone)
+            || (8 <= len && scan.words.after(number.end, 2, place).is_some())
+    };
     let denied = || scan.denies(number.start, number.end);
     if number.digits.starts_with(&[0, 0]) && !number.digits.starts_with(&[0, 0, 0]) {
         let tail = number.digits.get(2..).unwrap_or(&[]);
@@ -289,6 +293,10 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
     }
     if trunk_written(number) && !denied() && !another(scan, number) {
         return Some((Kind::Phone, Rank::Shaped));
+    }
+    let home = number.is_bare() && matches!(len, 10 | 11) && number.digit(0) == 0 && number.digit(1) != 0;
+    if home && !denied() && !labelled_otherwise(scan, number) && led(scan, number.start) {
+        return Some((Kind::Phone, Rank::Named));
     }
     let habit = HABITS.iter().find(|habit| number.shape(habit.groups) && habit.first.contains(&number.digit(0)));
     if habit.is_some_and(|habit| habit.telling) && plain_joints(number) && !denied() && !another(scan, number) {
@@ -331,7 +339,7 @@ fn led(scan: &Scan<'_>, start: usize) -> bool {
     }
     let telling = scan.words.before(start, start - end + 1, |tag| (tag == Tag::Phone).then_some(())).is_some();
     let capital = word.chars().next().is_none_or(char::is_uppercase);
-    let signs = between.contains([':', '=', '"', '|', ',', ';', '>']);
+    let signs = between.contains([':', '=', '"', '|', ',', ';', '>', '\n']);
     telling || capital || signs || LEADS.contains(&word) || !word.is_ascii()
 }
 
@@ -347,6 +355,12 @@ pub(super) fn extended(text: Text<'_>, end: usize) -> usize {
         }
     }
     end
+}
+
+/// A word beside the number says that it counts or names something else.
+fn labelled_otherwise(scan: &Scan<'_>, number: &Number<'_>) -> bool {
+    scan.says(number.start, number.end, |tag| matches!(tag, Tag::Count | Tag::Iban | Tag::Birth))
+        || another(scan, number)
 }
 
 /// A word beside the number says that it is another kind of number.

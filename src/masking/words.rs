@@ -15,6 +15,8 @@ pub(super) enum Tag {
     Ip,
     Mac,
     Iban,
+    /// Where a telephone stands, behind its number.
+    PhonePlace,
     /// A number of something: no phone, no card, no person.
     Count,
     /// A number of a release.
@@ -120,7 +122,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          whats app|signal|viber|telegram|hotline|helpline|contact number|contact no|reach|reachable|voicemail|pager|\
          msisdn|ph|mob|cel|wa|home number|work number|extension|handset|caller|callerid|caller id|imessage|facetime|\
          reach me at|reach me on|contact me on|contact us on|my number|your number|his number|her number|our number|\
-         new number|their number",
+         new number|their number|answering at|answers at",
     ),
     (
         Tag::Phone,
@@ -224,6 +226,10 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          driver|chrome|firefox|safari|edge|windows|macos|linux|kernel|upgrade|upgraded|update|downgrade|patch|patched|\
          agent|sdk|runtime|package|plugin|chapter|section|oid|clause|paragraph|art|§|sec|assembly|fileversion|\
          productversion|assemblyversion|dll|pip|npm|snmp|mib|asn.1|версия|версии|バージョン|版本|버전|abschnitt|kapitel",
+    ),
+    (
+        Tag::PhonePlace,
+        "office|home|work|desk|reception|direct|privat|büro|bureau|domicile|oficina|casa|ufficio|kantoor|praca|kontor",
     ),
     (
         Tag::Event,
