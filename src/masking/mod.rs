@@ -21,6 +21,7 @@ mod number;
 mod overlap;
 mod person;
 mod placeholder;
+mod plain;
 mod restore;
 mod scan;
 mod sealed;

@@ -6,7 +6,7 @@ use super::{
     digits, email, iban,
     kind::{Finding, Kind, Rank},
     lettered,
-    number::Cluster,
+    number::{Cluster, Number},
     person, sealed, telephone,
     text::{Text, is_word},
     token, url, wallet,
@@ -217,7 +217,8 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
             if number.digits.len() < 6 {
                 break;
             }
-            if bounded(text, number.start, number.end, number.plus)
+            if bounded(text, &number)
+                && !(cluster.continues(first, last) && number.groups.len() < count)
                 && let Some((kind, rank)) =
                     digits::classify(scan, &number).or_else(|| telephone::classify(scan, &number))
             {
@@ -236,7 +237,8 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
 }
 
 /// Whether a number stands alone: no letters, no longer code around it.
-fn bounded(text: Text<'_>, start: usize, end: usize, plus: bool) -> bool {
+fn bounded(text: Text<'_>, number: &Number<'_>) -> bool {
+    let (start, end, plus) = (number.start, number.end, number.plus);
     let (before, earlier) = (text.before(start), text.before(start.saturating_sub(1)));
     let left = match before {
         b'-' | b'.' | b'/' | b'\\' => !is_word(earlier) && earlier != before,
@@ -248,6 +250,7 @@ fn bounded(text: Text<'_>, start: usize, end: usize, plus: bool) -> bool {
     let right = match after {
         b'-' if plus => !later.is_ascii_digit(),
         b'-' | b'/' | b'_' => !is_word(later),
+        b',' if number.is_no_amount() => true,
         b'.' | b',' => !later.is_ascii_digit() && !(after == b'.' && later.is_ascii_alphabetic()),
         b':' => !later.is_ascii_digit(),
         b'x' | b'e' => start + 7 <= end && super::telephone::extended(text, end) != end,
