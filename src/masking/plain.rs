@@ -128,7 +128,8 @@ fn emphasis(bytes: &[u8], at: usize, run_len: usize) -> Option<usize> {
         _ => is_word(first) || 0x80 <= first || matches!(first, b'+' | b'(' | b'"' | b'\'' | b'$'),
     };
     let behind = before(bytes, at);
-    if !lengths.contains(&run_len) || !opens || is_word(behind) || 0x80 <= behind || matches!(behind, b'/' | b'\\') {
+    let begins = behind <= b' ' || b"([{\"'<>|,;:*_~=".contains(&behind);
+    if !lengths.contains(&run_len) || !opens || !begins {
         return None;
     }
     let from = at + run_len;

@@ -62,12 +62,14 @@ impl Scan<'_> {
     /// Whether a word right beside a span says that it counts or orders something, and is no one's number.
     pub(super) fn denies(&self, start: usize, end: usize) -> bool {
         let count = |tag: Tag| (tag == Tag::Count).then_some(());
+        let same_line = |distance: usize| !self.text.slice(start - distance, start).contains('\n');
         let named = |tag: Tag| (names_a_number(tag) && tag != Tag::Count).then_some(());
         let money = matches!(self.text.before(start), b'$' | b'#' | b'%' | b'*')
             || self.text.is(start.saturating_sub(3), "€".as_bytes())
             || self.text.is(start.saturating_sub(2), "£".as_bytes());
         let before = self.words.before(start, 14, count).is_some_and(|(_, distance)| {
-            self.words.before(start, 14, named).is_none_or(|(_, nearer)| distance < nearer)
+            same_line(distance)
+                && self.words.before(start, 14, named).is_none_or(|(_, nearer)| distance < nearer)
         });
         let unit = self.words.after(end, 2, count).is_some_and(|_| self.text.at(end) != b',');
         money || before || unit
@@ -189,6 +191,9 @@ fn word(scan: &mut Scan<'_>, start: usize, end: usize) {
         return;
     }
     iban::find(scan, start, end);
+    if end - start == 12 {
+        address::find_bare_mac(scan, start, end);
+    }
     lettered::find(scan, start, end);
     if 25 <= end - start {
         wallet::find(scan, start, end);
@@ -214,7 +219,7 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
                 continue;
             }
             let number = cluster.number(first, last);
-            if number.digits.len() < 6 {
+            if number.digits.len() < 6 && !birth::is_short(&number) {
                 break;
             }
             if bounded(text, &number)
@@ -255,6 +260,8 @@ fn bounded(text: Text<'_>, number: &Number<'_>) -> bool {
         b':' => !later.is_ascii_digit(),
         b'x' | b'e' => start + 7 <= end && super::telephone::extended(text, end) != end,
         b'@' | b'%' | b'+' | b'*' | b'=' | b'^' => false,
+        // 1961-05-12T00:00:00Z
+        b'T' => later.is_ascii_digit() && number.shape(&[4, 2, 2]),
         _ => !is_word(after),
     };
     left && right

@@ -127,7 +127,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (
         Tag::Phone,
         "telefon*|telephon*|rufnummer*|rückruf*|handy|handynummer|handynr|mobil|mobilfunk*|mobilnummer|mobiltelefon|\
-         anrufen|anruf|rufen|ruf|erreichbar|erreichen|durchwahl|festnetz*|*telefon|*nummer lautet|fon|telefonisch|\
+         anrufen|anruf|rufen|ruf|erreichbar|erreichen|durchwahl|festnetz*|*telefon|nummer lautet|fon|telefonisch|\
          téléphone*|telephone*|tél|portable|appelez|appeler|appelle|appel|joindre|joignable|rappeler|rappelez|\
          numéro de tél*|fixe|teléfono*|telefono*|tlf|tfno|móvil|movil|celular|llámame|llamame|llámeme|llámanos|llamar|\
          llame|llama|llamada|contacto|marque|telefone*|telemóvel|telemovel|ligue|ligar|liga|ligação|fixo|zap|\
@@ -167,7 +167,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          data de nascimento|nascimento|fecha de nacimiento|nacido|nacida|nacimiento|nació|f. nac|nato|nata|nato il|nata \
          il|data di nascita|nascita|geboortedatum|geboren op|geboorte datum|geb datum|data urodzenia|urodzony|urodzona|\
          ur|född|födelsedatum|född den|født|fødselsdato|født den|syntynyt|syntymäaika|syntymäpäivä|дата рождения|родился|\
-         родилась|рожд|年月日|生年月日|誕生日|出生日期|出生|生日|생년월일|생일|doğum tarihi|datum rođenja|datum narození|\
+         родилась|рожд|年月日|生まれ|生年月日|誕生日|出生日期|出生|生日|생년월일|생일|doğum tarihi|datum rođenja|datum narození|\
          narozen|narozena|születési*|ημερομηνία γέννησης|data nasterii|data nașterii|personal birth",
     ),
     (
@@ -191,7 +191,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (Tag::Iban, "iban*|account|konto*|kontonummer|compte|cuenta|conto|rekening*|conta|rachunek|konta"),
     (
         Tag::Count,
-        "percent|times|people|order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
+        "p/n|s/n|pn|sn|item no|percent|times|people|order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
          part number|partno|model|model no|model number|sku|skus|serial|serial no|serial number|tracking|tracking no|\
          tracking number|reference|reference no|reference number|ref|refs|isbn|isbn-10|isbn-13|issn|ean|upc|gtin|asin|issue|issues|pr|\
          pull request|commit|commits|job|jobs|pid|batch|lot|oid|epoch|timestamp|ts|unix time|population|meter|reading|\
@@ -233,7 +233,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     ),
     (
         Tag::Event,
-        "founded|established|launched|published|died|deceased|opened|signed|issued|released|seen|updated|created|visited|hired|joined|admitted|expires|expired|due|gestorben|gegründet|fondée|fundada|décédé|decedido",
+        "effective|must|before|after|older|dated|since|until|invoice|founded|established|launched|published|died|deceased|opened|signed|issued|released|seen|updated|created|visited|hired|joined|admitted|expires|expired|due|gestorben|gegründet|fondée|fundada|décédé|decedido",
     ),
     (
         Tag::Passport,
