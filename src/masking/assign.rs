@@ -4,9 +4,9 @@ use super::{
     context::Hit,
     kind::{Kind, Rank},
     scan::Scan,
-    secret_name::{Class, class},
-    secret_value::{Setting, is_secret},
-    text::{Text, is_word},
+    secret_name::{Class, class, owned_key},
+    secret_value::{Setting, is_secret, is_told},
+    text::{Text, is_spaceless, is_word},
 };
 
 pub(super) use super::secret_value::is_reference;
@@ -44,16 +44,17 @@ impl Assigned {
         }
         self.done = end;
         let name = text.slice(start, end).trim_start_matches(['-', '.']);
-        let Some(class) = class(name).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
+        let Some(class) = class(name).or_else(|| bare_key(text, start, name)).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
         else {
             return;
         };
         let value = assigned(text, start, end)
             .map(|value| authorization(text, value))
             .or_else(|| self.quoted(text, end, class));
+        let value = value.or_else(|| before_name(text, start, class));
         let found = match value {
             Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
-            Some(value) if value.setting != Setting::Open => None,
+            Some(value) if value.setting != Setting::Open || !goes_on(text, &value) => None,
             _ => prose(text, end, class),
         };
         if let Some(Value { start, end, setting }) = found {
@@ -75,9 +76,34 @@ impl Assigned {
     /// IDENTIFIED BY 'value', PASSWORD 'value'
     fn quoted(&self, text: Text<'_>, end: usize, class: Class) -> Option<Value> {
         let at = text.skip_spaces(end);
-        (class == Class::Password && at != end && matches!(text.at(at), b'\'' | b'"')).then_some(())?;
+        (matches!(class, Class::Password | Class::Phrase) && at != end && matches!(text.at(at), b'\'' | b'"')).then_some(())?;
         quote(text, at)
     }
+}
+
+/// `key` alone, by the word before it.
+fn bare_key(text: Text<'_>, start: usize, name: &str) -> Option<Class> {
+    if !name.eq_ignore_ascii_case("key") {
+        return None;
+    }
+    let end = text.run_back(start, 2, |byte| byte == b' ');
+    let begin = text.run_back(end, 16, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Some(owned_key(text.slice(begin, end)))
+}
+
+/// Whether prose may go on behind a value that is none: behind a plain word, not behind code or a comma.
+fn goes_on(text: Text<'_>, value: &Value) -> bool {
+    text.slice(value.start, value.end).chars().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '’'))
+        && text.space(value.end) != 0
+}
+
+/// Where a value ends before letters and signs of a script without spaces, unless it begins with such.
+fn cut(text: Text<'_>, start: usize, end: usize) -> usize {
+    let value = text.slice(start, end);
+    if value.starts_with(is_spaceless) {
+        return end;
+    }
+    value.find(|letter| is_spaceless(letter) || matches!(letter, '”' | '»' | '“')).map_or(end, |at| start + at)
 }
 
 impl Class {
@@ -96,6 +122,14 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         return (from < to).then_some(Value { start: from, end: to, setting: Setting::Closed });
     }
     let mut at = end;
+    // setdefault("DB_PASSWORD", "…"), define('DB_PASSWORD', '…')
+    if matches!(before, b'"' | b'\'') && text.before(start - 1) == b'(' && text.at(end) == before {
+        let comma = text.skip_spaces(end + 1);
+        let next = text.skip_spaces(comma + 1);
+        if text.at(comma) == b',' && matches!(text.at(next), b'"' | b'\'') {
+            return quote(text, next).map(|value| Value { setting: Setting::Open, ..value });
+        }
+    }
     let escaped = text.at(at) == b'\\';
     if escaped {
         at += 1;
@@ -163,6 +197,28 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
     Some(found)
 }
 
+/// `try … as the password`, `… is my password`, `Is … a strong password?`
+fn before_name(text: Text<'_>, start: usize, class: Class) -> Option<Value> {
+    if class != Class::Password || text.before(start) != b' ' {
+        return None;
+    }
+    let mut end = start;
+    for i in 0..4 {
+        end = text.run_back(end, 2, |byte| byte == b' ');
+        let begin = text.run_back(end, 40, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`' | b'\''));
+        let word = text.slice(begin, end);
+        if i != 0 && is_secret(word, class, Setting::Open) {
+            return Some(Value { start: begin, end, setting: Setting::Open });
+        }
+        let small = word.len() <= 9 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        if !small || word.is_empty() || text.before(begin) != b' ' {
+            return None;
+        }
+        end = begin;
+    }
+    None
+}
+
 /// Whether a name begins its line, behind nothing but a word that may stand there.
 fn begins_line(text: Text<'_>, start: usize) -> bool {
     let line = text.run_back(start, 48, |byte| !matches!(byte, b'\n' | b'\r'));
@@ -227,7 +283,7 @@ fn value(text: Text<'_>, start: usize, setting: Setting) -> Option<Value> {
             break;
         }
     }
-    end = trimmed(text, at, end, setting);
+    end = trimmed(text, at, cut(text, at, end), setting);
     (at < end).then_some(Value { start: at, end, setting })
 }
 
@@ -302,6 +358,28 @@ fn unstarred(text: Text<'_>, start: usize, end: usize) -> usize {
     if text.before(start) == b'*' { text.run_back(end, 2, |byte| byte == b'*').max(start) } else { end }
 }
 
+/// Words that say what a password is.
+const COPULAS: &[&str] = &["is", "ist", "lautet", "est", "es", "è", "é", "er", "är", "on", "jest", "to:", "is:"];
+
+/// Behind the signs that join a name with what is said about it.
+fn joined(text: Text<'_>, mut at: usize) -> usize {
+    const MARKS: [&str; 14] = ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"];
+    loop {
+        let from = at;
+        at = text.run(at, PROSE_MAX, |byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-')
+        });
+        for mark in MARKS {
+            if text.is(at, mark.as_bytes()) {
+                at = text.skip_spaces(at + mark.len());
+            }
+        }
+        if from == at {
+            return at;
+        }
+    }
+}
+
 /// A value in the words behind a name: `the password for the admin account is …`, `our key …`
 fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
     if matches!(text.at(end), b'=' | b'_' | b'@') {
@@ -309,23 +387,21 @@ fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
     }
     let limit = text.run(end, PROSE_MAX, |byte| !matches!(byte, b'\n' | b'\r'));
     let mut at = end;
-    for _ in 0..9 {
-        at = text.run(at, PROSE_MAX, |byte| {
-            byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-')
-        });
-        for mark in ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"]
-        {
-            if text.is(at, mark.as_bytes()) {
-                at = text.skip_spaces(at + mark.len());
-            }
-        }
+    let mut told = class != Class::Password;
+    for i in 0..9 {
+        at = joined(text, at);
         if limit <= at {
             return None;
         }
         let stop =
             text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
-        let stop = unstarred(text, at, trimmed(text, at, stop.max(at), Setting::Open));
+        let stop = cut(text, at, stop.max(at));
+        let stop = unstarred(text, at, trimmed(text, at, stop, Setting::Open));
         let word = text.slice(at, stop);
+        if i < 3 && told && (i == 0 || class == Class::Password) && is_told(word, class) {
+            return Some(Value { start: at, end: stop, setting: Setting::Open });
+        }
+        told = COPULAS.contains(&word);
         let exclaimed = word.strip_suffix('!').filter(|rest| {
             is_secret(rest, class, Setting::Open)
                 && !rest.bytes().any(|byte| byte.is_ascii_punctuation())

@@ -368,7 +368,10 @@ fn aws_secret_within(scan: &mut Scan<'_>, start: usize, end: usize, aws: Option<
     if aws.is_none() || 80 < code.len() {
         return;
     }
-    if let Some(mark) = code.iter().rposition(|byte| matches!(byte, b'-' | b'_'))
+    // AKIA…/…
+    if code.len() == 61 && code.get(20) == Some(&b'/') && aws == Some(start + 20) {
+        aws_secret(scan, start + 21, end, aws);
+    } else if let Some(mark) = code.iter().rposition(|byte| matches!(byte, b'-' | b'_'))
         && code.len() - mark == 41
     {
         aws_secret(scan, start + mark + 1, end, aws);

@@ -341,8 +341,8 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          *authkey*|*private key*|*signing key*|*encryption key*|*master key*|*service key*|*account key*|*accountkey*|\
          *storage key*|*shared key*|*sharedaccesskey*|*license key*|*webhook key*|*webhook secret*|*encrypt key*|*app key*|*appkey*|*client key*|*session key*|*subscription key*|*deploy key*|*hmac key*|*jwt key*|*key material*|pwd|*_pwd|*db pwd|\
          *_pass|pass|pw|pswd|psw|*credential*|*bearer*|authorization*|*auth|*_pat|pat|*cookie*|*session id|sessionid|\
-         *signature|pin|passcode|*passkey*|mot de passe*|mdp|contraseña*|contrasena*|clave|senha*|wachtwoord*|hasło*|haslo*|\
-         lösenord*|losenord*|passord*|adgangskode*|kodeord*|salasana*|parola*|heslo*|jelszó*|şifre*|пароль*|пароля|токен*|ключ|\
+         *signature|pin|passcode|*passkey*|unlock code*|access code|door code|gate code|alarm code|safe code|pin code|code wifi|mot de passe*|mdp|contraseña*|contrasena*|clave|senha*|wachtwoord*|hasło*|haslo*|\
+         lösenord*|losenord*|passord*|adgangskode*|kodeord*|salasana*|parola*|heslo*|jelszó*|jelszav*|şifre*|mật khẩu|kata sandi|lozinka|лозинка|κωδικός|geslo|parole|slaptažodis|parool|api-schlüssel*|api schlüssel*|clé api|clé d'api|clé secrète|chiave api|clave api|chave api|chave da api|chave de api|klucz api|api-nyckel*|api-nøkkel*|api-nøgle*|api-sleutel*|api-avain|api anahtarı|ключ api|api-ключ|apiキー|api 키|api密钥|пароль*|пароля|токен*|ключ|\
          секрет*|パスワード*|暗証番号|トークン|シークレット|密码*|密碼*|口令|令牌|密钥*|비밀번호*|토큰|identified by|*salt|*_key|*-key|*key|sig|*seed phrase|seed|mnemonic|*recovery phrase",
     ),
     (
