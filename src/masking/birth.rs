@@ -34,6 +34,29 @@ pub(super) fn is_short(number: &Number<'_>) -> bool {
         && matches!(number.joint(), Joint::Slash | Joint::Dot | Joint::Dash)
 }
 
+/// Whether a column of that name holds dates of birth.
+pub(super) fn is_header(name: &str) -> bool {
+    matches!(
+        name,
+        "dob" | "d o b" | "date of birth" | "birth date" | "birthdate" | "birthday" | "born" | "geburtsdatum" | "geburtstag"
+            | "geb" | "date de naissance" | "naissance" | "fecha de nacimiento" | "nacimiento" | "data di nascita"
+            | "data de nascimento" | "geboortedatum" | "data urodzenia" | "födelsedatum" | "fødselsdato" | "syntymäaika"
+            | "дата рождения" | "生年月日" | "出生日期"
+    )
+}
+
+/// Whether a text is a date and nothing else: 1983-01-14, 04/21/1948, 25.06.1979.
+pub(super) fn is_date_text(text: &str) -> bool {
+    let mark = ['-', '/', '.'].into_iter().find(|mark| text.matches(*mark).count() == 2);
+    let Some(mark) = mark else { return false };
+    let parts: Vec<u64> = text.split(mark).map_while(|part| part.parse().ok()).collect();
+    match *parts.as_slice() {
+        [year @ 1880..=2099, month, day] => year != 0 && is_date(month, day),
+        [a, b, year] => (year < 100 || (1880..=2099).contains(&year)) && (is_date(a, b) || is_date(b, a)),
+        _ => false,
+    }
+}
+
 /// `*12.05.1961`, `(* 12.05.1961`, `b. 12.05.1961`: the signs of genealogists.
 fn starred(scan: &Scan<'_>, start: usize) -> bool {
     let head = scan.text.slice(scan.text.floor(start.saturating_sub(4)), start);

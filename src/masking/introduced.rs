@@ -12,7 +12,8 @@ use super::{
 /// Labels behind which names are no people's.
 const NOT_LABELS: &str = "|brand|company|firm|city|town|county|state|country|region|place|location|venue|street|address|\
     product|model|item|title|movie|film|series|show|book|novel|song|album|artist|band|game|character|hero|theme|store|\
-    shop|hotel|restaurant|team|project|example|examples|note|see|class|type|vendor|publisher|school|university|station|";
+    shop|hotel|restaurant|team|project|example|examples|note|see|class|type|vendor|publisher|school|university|station|msg|message|text|body|content|why|self|subject|summary|\
+    description|info|warning|error|log|todo|topic|question|context|task|keyword|tag|category|label|this|driven|plan|";
 /// Words that a person follows.
 const LEADS: &str = "|ask|tell|contact|email|mail|message|remind|invite|notify|thank|hire|interview|phone|ping|text|meet|\
     call|fire|promote|congratulate|introduce|cc|bcc|patient|payee|payer|tenant|employee|customer|client|colleague|boss|\
@@ -33,7 +34,10 @@ const PHRASES: &[&str] = &[
 const DEEDS: &str = "|lives|lived|works|worked|said|says|wrote|writes|asked|asks|called|calls|signed|approved|reported|\
     confirmed|joined|resigned|died|retired|earns|owes|paid|told|sent|needs|wants|agreed|requested|applied|complained|saw|\
     moved|married|was|were|has|had|will|hat|wohnt|arbeitet|schrieb|möchte|habite|travaille|écrit|vive|trabaja|escribió|no|\
-    ha|abita|lavora|woont|werkt|mieszka|pracuje|bor|asuu|still|and|";
+    ha|abita|lavora|woont|werkt|mieszka|pracuje|bor|asuu|still|";
+/// Given names that are words, too.
+const WORDS: &str = "|dawn|drew|faith|gene|ginger|grace|miles|ruby|summer|florence|dale|joy|hope|ivy|rose|lily|amber|crystal|\
+    melody|destiny|trinity|olive|penny|marina|jade|pearl|hunter|chase|dash|";
 /// Offices behind a name and a comma.
 const OFFICES: &str = "|ceo|cto|cfo|coo|cio|president|director|manager|engineer|founder|head|vp|md|phd|esq|attorney|partner|\
     chairman|secretary|treasurer|born|aged|age|geboren|née|né|";
@@ -75,7 +79,7 @@ pub(super) fn find(scan: &mut Scan<'_>) {
             .filter_map(|index| beside.get(index))
             .any(|found| is_beside(text, found, begin, end));
         let row = last <= begin && matches!(text.slice(last, begin), ", " | " and " | " und " | " et " | " y " | " e " | " or " | ", and ");
-        if taken || near || row || led(text, begin) || followed(text, begin, end) {
+        if taken || near || row || led(text, begin) || followed(text, begin, end, true) {
             if !taken {
                 scan.add(Kind::Person, begin, end, Rank::Named);
             }
@@ -104,7 +108,11 @@ fn is_beside(text: Text<'_>, found: &Finding, start: usize, end: usize) -> bool 
 /// Whether what stands before a name introduces a person.
 fn led(text: Text<'_>, start: usize) -> bool {
     let line = text.run_back(start, 60, |byte| byte != b'\n');
-    let head = text.slice(text.floor_next(line.max(1) - 1).min(start), start);
+    let head = text.slice(text.floor(line), start);
+    let quoted = matches!(text.before(start), b'\'' | b'"') && head.len() < 60;
+    if quoted && head.to_ascii_lowercase().contains("values (") {
+        return true;
+    }
     let head = head.trim_end_matches([' ', '\t', '"', '\'', '(', '<', '\u{a0}']);
     if let Some(label) = head.strip_suffix([':', '=', '：']) {
         let label = label.trim_end_matches([' ', '"', '\'']);
@@ -123,26 +131,27 @@ fn led(text: Text<'_>, start: usize) -> bool {
 }
 
 /// Whether what stands behind a name says that it was a person's.
-fn followed(text: Text<'_>, start: usize, end: usize) -> bool {
+fn followed(text: Text<'_>, start: usize, end: usize, row: bool) -> bool {
     let word_at = |at: usize| {
         let stop = text.run(at, 16, |byte| byte.is_ascii_alphabetic() || 0x80 <= byte);
         text.slice(at, text.floor(stop))
     };
     let begins = matches!(text.before(start), 0 | b'\n');
+    let word = listed(WORDS, word_at(start));
     match text.at(end) {
         b' ' => {
             let deed = word_at(end + 1);
             let second = word_at(end + 2 + deed.len());
             match deed {
-                "has" | "had" | "was" | "were" | "will" | "still" => true,
+                "and" if row => words(text, end + 5)
+                    .is_some_and(|(last, _)| is_listed(text.slice(end + 5, last)) && followed(text, end + 5, last, false)),
                 "a" => second.ends_with('é') || second.ends_with("ée"),
                 "no" => matches!(second, "ha" | "quiere" | "puede" | "vive"),
-                "and" => false,
-                deed => listed(DEEDS, deed),
+                deed => !word && listed(DEEDS, deed),
             }
         }
         b',' if text.at(end + 1) == b' ' => listed(OFFICES, &word_at(end + 2).to_lowercase()),
-        b':' => begins && text.at(end + 1) == b' ',
+        b':' => begins && !word && text.at(end + 1) == b' ' && !text.at(end + 2).is_ascii_digit(),
         b'\'' | 0xE2 => (text.is(end, b"'s ") || text.is(end, "’s ".as_bytes())) && is_own(word_at(text.run(end, 5, |b| b != b' ') + 1)),
         _ => false,
     }
@@ -151,7 +160,8 @@ fn followed(text: Text<'_>, start: usize, end: usize) -> bool {
 /// What people have, and brands have not.
 fn is_own(word: &str) -> bool {
     listed(
-        "|laptop|phone|number|email|address|password|account|salary|birthday|passport|ssn|iban|card|file|record|desk|calendar|inbox|manager|contract|mother|wife|husband|",
+        "|laptop|phone|number|email|address|password|account|salary|birthday|passport|ssn|iban|card|file|record|desk|calendar|inbox|manager|contract|mother|wife|husband|subscription|order|\
+         orders|invoice|application|request|flight|booking|appointment|profile|bank|home|medical|credit|personal|",
         word,
     )
 }

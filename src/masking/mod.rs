@@ -7,6 +7,7 @@ mod address;
 mod assign;
 mod birth;
 mod checks;
+mod column;
 mod context;
 mod custom;
 mod detector;

@@ -34,7 +34,7 @@ static GROUPS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// Persons of tales, and brands that bear the name of a person.
 static FAMED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    "calvin klein|ralph lauren|tommy hilfiger|michael kors|hugo boss|giorgio armani|jack daniels|jack daniel|\
+    "martens|pepper|dash|beast|pac-man|oak|robot|bean|clean|evil|strange|dre|seuss|freeze|calvin klein|ralph lauren|tommy hilfiger|michael kors|hugo boss|giorgio armani|jack daniels|jack daniel|\
      jim beam|johnnie walker|morgan stanley|charles schwab|wells fargo|eli lilly|aston martin|\
      johnson controls|ben jerry|harry potter|peter pan|peter rabbit|robin hood|sherlock holmes|james bond|\
      mickey mouse|donald duck|bugs bunny|santa claus|spring boot|tom sawyer|huckleberry finn|jane eyre|\
@@ -50,7 +50,7 @@ static FAMED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// Capitalised words that begin sentences, name things or places, but no person.
 static NOT_NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    "the|this|that|these|those|please|all|team|everyone|everybody|sir|madam|customer|customers|support|\
+    "urgent|asap|fyi|also|attached|regarding|today|tomorrow|yesterday|the|this|that|these|those|please|all|team|everyone|everybody|sir|madam|customer|customers|support|\
      service|hiring|manager|human|resources|sales|friend|friends|colleague|colleagues|user|users|admin|there|\
      folks|valued|mr|mrs|ms|dr|miss|prof|project|report|meeting|monday|tuesday|wednesday|thursday|friday|\
      saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december|\

@@ -1,7 +1,7 @@
 //! One pass over a text: where something could begin, the family that knows it is asked.
 
 use super::{
-    address, assign, birth,
+    address, assign, birth, column,
     context::Hits,
     digits, email, iban,
     kind::{Finding, Kind, Rank},
@@ -120,6 +120,7 @@ pub(super) fn run(text: Text<'_>, words: Hits) -> Vec<Finding> {
     by_words(&mut scan);
     by_bytes(&mut scan);
     birth::find_written(&mut scan);
+    column::find(&mut scan);
     person::find(&mut scan);
     scan.found
 }
