@@ -29,6 +29,20 @@ struct Value {
     setting: Setting,
 }
 
+/// The second one of `from … to …`.
+fn replaced(scan: &mut Scan<'_>, kind: Kind, end: usize) {
+    let text = scan.text;
+    if !text.is(end, b" to ") {
+        return;
+    }
+    let start = end + 4;
+    let stop = text.run(start, 80, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`'));
+    let stop = trimmed(text, start, stop, Setting::Open);
+    if is_secret(text.slice(start, stop), Class::Password, Setting::Open) {
+        scan.add(kind, start, stop, Rank::Named);
+    }
+}
+
 impl Assigned {
     /// The value that belongs to the name around a telling word.
     pub(super) fn find(&mut self, scan: &mut Scan<'_>, hit: Hit) {
@@ -53,6 +67,8 @@ impl Assigned {
             .or_else(|| self.quoted(text, end, class));
         let value = value.or_else(|| before_name(text, start, class));
         let found = match value {
+            // -pass pass:…, --password-file …
+            Some(value) if text.is_caseless(value.start, b"pass:") || text.is_caseless(value.start, b"env:") => None,
             Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
             Some(value) if value.setting != Setting::Open || !goes_on(text, &value) => None,
             _ => prose(text, end, class),
@@ -63,6 +79,9 @@ impl Assigned {
                 Class::Token => Kind::SecretToken,
                 Class::Key | Class::Weak => Kind::GenericApiKey,
             };
+            if text.is(text.run_back(start, 1, |byte| byte == b' ').saturating_sub(5), b" from") {
+                replaced(scan, kind, end);
+            }
             scan.add(
                 kind,
                 start,

@@ -4,6 +4,7 @@
 //! wiped when it is dropped; findings and maps show no values in `Debug`.
 
 mod address;
+mod argument;
 mod assign;
 mod birth;
 mod checks;

@@ -1,7 +1,7 @@
 //! One pass over a text: where something could begin, the family that knows it is asked.
 
 use super::{
-    address, assign, birth, column,
+    address, argument, assign, birth, column,
     context::Hits,
     digits, email, iban,
     kind::{Finding, Kind, Rank},
@@ -133,7 +133,7 @@ fn by_words(scan: &mut Scan<'_>) {
         .filter(|hit| {
             matches!(
                 hit.tag,
-                Tag::Prefix(_) | Tag::Pem | Tag::Jwt | Tag::Scheme | Tag::Basic | Tag::Secret | Tag::Passport
+                Tag::Prefix(_) | Tag::Pem | Tag::Jwt | Tag::Scheme | Tag::Basic | Tag::Secret | Tag::Argument | Tag::Passport
             )
         })
         .collect();
@@ -146,6 +146,7 @@ fn by_words(scan: &mut Scan<'_>) {
             Tag::Jwt => sealed::find_jwt(scan, hit),
             Tag::Scheme => url::find(scan, hit),
             Tag::Basic => sealed.find_basic(scan, hit),
+            Tag::Argument => argument::find(scan, hit),
             Tag::Secret => assigned.find(scan, hit),
             _ => lettered::find_passport(scan, hit),
         }

@@ -29,6 +29,8 @@ pub(super) enum Tag {
     Secret,
     /// The beginning of a token of a known provider: the index in `token::PREFIXES`.
     Prefix(u8),
+    /// A program, function or user beside which a password stands without a name.
+    Argument,
     /// `-----BEGIN`
     Pem,
     /// `eyJ`
@@ -331,6 +333,12 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (Tag::National(N::UsItin), "itin|individual taxpayer*"),
     (Tag::National(N::UsMedicare), "mbi|medicare beneficiary*|medicare number|medicare id|medicare"),
     (Tag::Aws, "aws*|amazon*|secret access key|secretaccesskey|secretkey|secret key|s3"),
+    (
+        Tag::Argument,
+        "mysql|mysqldump|mysqladmin|mariadb|sshpass|redis-cli|mongo|mongosh|mongodump|docker login|ldapsearch|ldapmodify|\
+         ldapadd|sqlcmd|bcp|smbclient|unzip|zip|7z|curl|http|openssl|login|auth|authenticate|basicauth|httpbasicauth|set_auth|\
+         convertto-securestring|*@tcp(*|*@unix(*|jdbc:oracle:thin:*|root|admin|administrator|postgres|sa|ubuntu",
+    ),
     (Tag::Pem, "-----begin*"),
     (Tag::Jwt, "eyj*"),
     (Tag::Scheme, "://"),
