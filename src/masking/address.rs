@@ -88,11 +88,13 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize, number: &Number<'_>) -> 
         // Numbers of releases are small; what is large is denied by the nearest word only.
         Some(near) => near || !addressed && large(octets) < 2 && !nearer_address(scan, start),
         None => {
-            let clause = octets.iter().all(|octet| *octet < 20) && !PUBLIC.contains(&octets) && !matches!(octets, [10, ..]);
+            let clause =
+                octets.iter().all(|octet| *octet < 20) && !PUBLIC.contains(&octets) && !matches!(octets, [10, ..]);
             let version = |tag: Tag| (tag == Tag::Version).then_some(());
-            let behind = scan.words.after(end, 14, version).is_some_and(|(_, distance)| {
-                !text.slice(end, end + distance).contains(['\n', '.', ';'])
-            });
+            let behind = scan
+                .words
+                .after(end, 14, version)
+                .is_some_and(|(_, distance)| !text.slice(end, end + distance).contains(['\n', '.', ';']));
             !address && !addressed && (clause || (behind && large(octets) < 2))
         }
     }
@@ -217,7 +219,11 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
     let cisco = text.bytes(start, start + 14);
     let fits = cisco.len() == 14
         && cisco.iter().enumerate().all(|(i, byte)| if i % 5 == 4 { *byte == b'.' } else { byte.is_ascii_hexdigit() });
-    if fits && !is_word(text.at(start + 14)) && !(text.at(start + 14) == b'.' && is_word(text.at(start + 15))) && text.before(start) != b'.' {
+    if fits
+        && !is_word(text.at(start + 14))
+        && !(text.at(start + 14) == b'.' && is_word(text.at(start + 15)))
+        && text.before(start) != b'.'
+    {
         let letters = cisco.iter().any(u8::is_ascii_alphabetic);
         if letters || scan.words.around(start, start + 14, Tag::Mac, 24) {
             add_mac(scan, start, start + 14);

@@ -44,7 +44,9 @@ pub(super) fn find(scan: &mut Scan<'_>, hit: Hit) {
     let text = scan.text;
     let word = text.slice(hit.start, hit.end).to_ascii_lowercase();
     let found = match word.as_str() {
-        "login" | "auth" | "authenticate" | "basicauth" | "httpbasicauth" | "set_auth" => second_argument(text, hit.end),
+        "login" | "auth" | "authenticate" | "basicauth" | "httpbasicauth" | "set_auth" => {
+            second_argument(text, hit.end)
+        }
         "convertto-securestring" => quoted(text, text.skip_spaces(hit.end)),
         "@tcp(" | "@unix(" => source_name(text, hit.start),
         "jdbc:oracle:thin:" => oracle(text, hit.end),
@@ -86,7 +88,8 @@ fn quoted(text: Text<'_>, at: usize) -> Option<Value> {
 
 /// `user:password@tcp(host:3306)/db`
 fn source_name(text: Text<'_>, at: usize) -> Option<Value> {
-    let begin = text.run_back(at, 128, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'='));
+    let begin =
+        text.run_back(at, 128, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'='));
     let colon = begin + text.bytes(begin, at).iter().position(|byte| *byte == b':')?;
     (begin < colon).then_some((colon + 1, at, Setting::Closed))
 }
@@ -126,4 +129,41 @@ fn option(text: Text<'_>, end: usize, program: &str) -> Option<Value> {
     }
     let colon = start + text.bytes(start, stop).iter().position(|byte| matches!(byte, b':' | b'%'))?;
     Some((colon + 1, stop, setting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Detector;
+
+    fn masked(text: &str) -> String {
+        Detector::new().unwrap().mask(text).text
+    }
+
+    #[test]
+    fn passwords_are_found_where_programs_and_functions_take_them() {
+        for (before, after) in [
+            ("mysql -u root -p", " shop < dump.sql"),
+            ("curl -u admin:", " https://ci.example/job"),
+            ("sshpass -p '", "' ssh host"),
+            ("redis-cli -h db -a ", " ping"),
+            ("openssl enc -pass pass:", " -in a"),
+            ("smtp.login(\"jo\", \"", "\")"),
+            ("auth=('svc', '", "')"),
+            ("ConvertTo-SecureString '", "' -AsPlainText"),
+            ("root:", "@tcp(db:3306)/shop"),
+            ("jdbc:oracle:thin:scott/", "@db:1521/XE"),
+            ("root / ", ""),
+            ("os.environ.setdefault(\"DB_PASSWORD\", \"", "\")"),
+        ] {
+            let text = masked(&format!("{before}kX82mmQ_pa1{after}"));
+            assert!(text.starts_with(before) && text.ends_with(after) && !text.contains("kX82mm"), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_options_and_arguments_stay() {
+        for text in ["mysql -u root -p", "curl -u admin", "http -a -v", "login(\"jo\", \"sales\")", "admin / staff"] {
+            assert_eq!(masked(text), text);
+        }
+    }
 }

@@ -58,7 +58,9 @@ impl Assigned {
         }
         self.done = end;
         let name = text.slice(start, end).trim_start_matches(['-', '.']);
-        let Some(class) = class(name).or_else(|| bare_key(text, start, name)).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
+        let Some(class) = class(name)
+            .or_else(|| bare_key(text, start, name))
+            .or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
         else {
             return;
         };
@@ -95,7 +97,8 @@ impl Assigned {
     /// IDENTIFIED BY 'value', PASSWORD 'value'
     fn quoted(&self, text: Text<'_>, end: usize, class: Class) -> Option<Value> {
         let at = text.skip_spaces(end);
-        (matches!(class, Class::Password | Class::Phrase) && at != end && matches!(text.at(at), b'\'' | b'"')).then_some(())?;
+        (matches!(class, Class::Password | Class::Phrase) && at != end && matches!(text.at(at), b'\'' | b'"'))
+            .then_some(())?;
         quote(text, at)
     }
 }

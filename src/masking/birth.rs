@@ -38,10 +38,30 @@ pub(super) fn is_short(number: &Number<'_>) -> bool {
 pub(super) fn is_header(name: &str) -> bool {
     matches!(
         name,
-        "dob" | "d o b" | "date of birth" | "birth date" | "birthdate" | "birthday" | "born" | "geburtsdatum" | "geburtstag"
-            | "geb" | "date de naissance" | "naissance" | "fecha de nacimiento" | "nacimiento" | "data di nascita"
-            | "data de nascimento" | "geboortedatum" | "data urodzenia" | "födelsedatum" | "fødselsdato" | "syntymäaika"
-            | "дата рождения" | "生年月日" | "出生日期"
+        "dob"
+            | "d o b"
+            | "date of birth"
+            | "birth date"
+            | "birthdate"
+            | "birthday"
+            | "born"
+            | "geburtsdatum"
+            | "geburtstag"
+            | "geb"
+            | "date de naissance"
+            | "naissance"
+            | "fecha de nacimiento"
+            | "nacimiento"
+            | "data di nascita"
+            | "data de nascimento"
+            | "geboortedatum"
+            | "data urodzenia"
+            | "födelsedatum"
+            | "fødselsdato"
+            | "syntymäaika"
+            | "дата рождения"
+            | "生年月日"
+            | "出生日期"
     )
 }
 

@@ -66,7 +66,8 @@ fn header(scan: &mut Scan<'_>, place: usize) -> usize {
             continue;
         }
         let heads = cells(line, mark);
-        let fits = 2 <= heads.len() && heads.iter().all(|(from, to)| is_head(line.get(*from..*to).unwrap_or("")));
+        let named = heads.iter().filter(|(from, to)| from < to).count();
+        let fits = 2 <= named && heads.iter().all(|(from, to)| is_head(line.get(*from..*to).unwrap_or("")));
         if !fits {
             continue;
         }
@@ -187,7 +188,9 @@ fn cells(line: &str, mark: char) -> Vec<(usize, usize)> {
 fn is_head(cell: &str) -> bool {
     cell.len() <= HEADER_MAX
         && cell.chars().next().is_none_or(|letter| letter.is_alphabetic() || letter == '_' || letter == '#')
-        && cell.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | ' ' | '.' | '/' | '#' | '(' | ')'))
+        && cell
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | ' ' | '.' | '/' | '#' | '(' | ')'))
         && cell.split(' ').count() <= 4
 }
 

@@ -23,12 +23,66 @@ const LEADS: &str = "|ask|tell|contact|email|mail|message|remind|invite|notify|t
     kunde|kundin|herr|frau|chef|monsieur|madame|collègue|jefe|empleado|paciente|collega|signed|named|called|am|i'm|";
 /// Phrases that a person follows.
 const PHRASES: &[&str] = &[
-    "this is", "i am", "name is", "schreiben sie an", "letter to", "write to", "writing to", "email to", "message to",
-    "cv of", "cv for", "resume of", "invoice for", "table for", "appointment with", "appointment for", "meeting with",
-    "call with", "spoke with", "spoke to", "talk to", "talked to", "speak with", "chat with", "belongs to", "assigned to",
-    "reports to", "care of", "signed by", "approved by", "written by", "reported by", "sent by", "owned by", "paid by",
-    "guten tag", "bonjour", "courrier à", "carta a", "lettera a", "book for", "access for", "account for", "account of",
-    "birthday of", "salary of", "record of", "records of", "file of", "profile of", "passport of", "daughter of", "son of",
+    "this is",
+    "i am",
+    "name is",
+    "schreiben sie an",
+    "letter to",
+    "write to",
+    "writing to",
+    "email to",
+    "message to",
+    "cv of",
+    "cv for",
+    "resume of",
+    "invoice for",
+    "table for",
+    "appointment with",
+    "appointment for",
+    "meeting with",
+    "call with",
+    "spoke with",
+    "spoke to",
+    "talk to",
+    "talked to",
+    "speak with",
+    "chat with",
+    "belongs to",
+    "assigned to",
+    "reports to",
+    "care of",
+    "signed by",
+    "approved by",
+    "written by",
+    "reported by",
+    "sent by",
+    "owned by",
+    "paid by",
+    "guten tag",
+    "parcel to",
+    "package to",
+    "delivered to",
+    "shipped to",
+    "addressed to",
+    "message for",
+    "gift for",
+    "bonjour",
+    "courrier à",
+    "carta a",
+    "lettera a",
+    "book for",
+    "access for",
+    "account for",
+    "account of",
+    "birthday of",
+    "salary of",
+    "record of",
+    "records of",
+    "file of",
+    "profile of",
+    "passport of",
+    "daughter of",
+    "son of",
 ];
 /// Words of a deed or a state of people, right behind their name.
 const DEEDS: &str = "|lives|lived|works|worked|said|says|wrote|writes|asked|asks|called|calls|signed|approved|reported|\
@@ -78,7 +132,8 @@ pub(super) fn find(scan: &mut Scan<'_>) {
             .flatten()
             .filter_map(|index| beside.get(index))
             .any(|found| is_beside(text, found, begin, end));
-        let row = last <= begin && matches!(text.slice(last, begin), ", " | " and " | " und " | " et " | " y " | " e " | " or " | ", and ");
+        let row = last <= begin
+            && matches!(text.slice(last, begin), ", " | " and " | " und " | " et " | " y " | " e " | " or " | ", and ");
         if taken || near || row || led(text, begin) || followed(text, begin, end, true) {
             if !taken {
                 scan.add(Kind::Person, begin, end, Rank::Named);
@@ -93,7 +148,14 @@ pub(super) fn find(scan: &mut Scan<'_>) {
 fn is_beside(text: Text<'_>, found: &Finding, start: usize, end: usize) -> bool {
     let own = matches!(
         found.kind,
-        Kind::Iban | Kind::SsnUs | Kind::SinCa | Kind::CreditCard | Kind::NationalId | Kind::DateOfBirth | Kind::Phone | Kind::Email
+        Kind::Iban
+            | Kind::SsnUs
+            | Kind::SinCa
+            | Kind::CreditCard
+            | Kind::NationalId
+            | Kind::DateOfBirth
+            | Kind::Phone
+            | Kind::Email
     );
     let (from, to) = if end <= found.start { (end, found.start) } else { (found.end, start) };
     if !own || to < from || NEAR < to - from {
@@ -101,8 +163,7 @@ fn is_beside(text: Text<'_>, found: &Finding, start: usize, end: usize) -> bool 
     }
     let between = text.slice(from, to);
     let signs = between.contains([',', '(', ';', '|', '\t', ':', '/', '<', '"', '\'', '-', '—']);
-    signs && !between.contains(['\n', '.', '!', '?']) && 2 <= between.len()
-        || matches!(between, ";" | "," | "\t" | "|")
+    signs && !between.contains(['\n', '.', '!', '?']) && 2 <= between.len() || matches!(between, ";" | "," | "\t" | "|")
 }
 
 /// Whether what stands before a name introduces a person.
@@ -124,9 +185,8 @@ fn led(text: Text<'_>, start: usize) -> bool {
     }
     let lower = head.trim_end_matches(',').to_lowercase();
     let word = lower.rsplit(|letter: char| !(letter.is_alphanumeric() || letter == '\'')).next().unwrap_or("");
-    let whole = |phrase: &&&str| {
-        lower.strip_suffix(**phrase).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
-    };
+    let whole =
+        |phrase: &&&str| lower.strip_suffix(**phrase).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric));
     listed(LEADS, word) || PHRASES.iter().any(|phrase| whole(&phrase))
 }
 
@@ -143,8 +203,9 @@ fn followed(text: Text<'_>, start: usize, end: usize, row: bool) -> bool {
             let deed = word_at(end + 1);
             let second = word_at(end + 2 + deed.len());
             match deed {
-                "and" if row => words(text, end + 5)
-                    .is_some_and(|(last, _)| is_listed(text.slice(end + 5, last)) && followed(text, end + 5, last, false)),
+                "and" if row => words(text, end + 5).is_some_and(|(last, _)| {
+                    is_listed(text.slice(end + 5, last)) && followed(text, end + 5, last, false)
+                }),
                 "a" => second.ends_with('é') || second.ends_with("ée"),
                 "no" => matches!(second, "ha" | "quiere" | "puede" | "vive"),
                 deed => !word && listed(DEEDS, deed),
@@ -152,7 +213,10 @@ fn followed(text: Text<'_>, start: usize, end: usize, row: bool) -> bool {
         }
         b',' if text.at(end + 1) == b' ' => listed(OFFICES, &word_at(end + 2).to_lowercase()),
         b':' => begins && !word && text.at(end + 1) == b' ' && !text.at(end + 2).is_ascii_digit(),
-        b'\'' | 0xE2 => (text.is(end, b"'s ") || text.is(end, "’s ".as_bytes())) && is_own(word_at(text.run(end, 5, |b| b != b' ') + 1)),
+        b'\'' | 0xE2 => {
+            (text.is(end, b"'s ") || text.is(end, "’s ".as_bytes()))
+                && is_own(word_at(text.run(end, 5, |b| b != b' ') + 1))
+        }
         _ => false,
     }
 }
@@ -175,4 +239,50 @@ fn listed(list: &str, word: &str) -> bool {
         let bytes = list.as_bytes();
         at.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b'|') && bytes.get(at + lower.len()) == Some(&b'|')
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Detector, Kind};
+
+    fn names(text: &str) -> Vec<String> {
+        let found = Detector::new().unwrap().find(text);
+        found.iter().filter(|it| it.kind == Kind::Person).map(|it| text[it.start..it.end].to_owned()).collect()
+    }
+
+    #[test]
+    fn listed_names_are_found_beside_weak_cues() {
+        for text in [
+            "Owner: Emma Fletcher",
+            "Please ask Emma Fletcher about it.",
+            "This is Emma Fletcher from sales.",
+            "Emma Fletcher has resigned.",
+            "Emma Fletcher, CEO",
+            "Emma Fletcher (SSN 536-22-8471)",
+            "Titular DE89370400440532013000, Emma Fletcher",
+            "Emma Fletcher's phone is dead.",
+            "INSERT INTO staff VALUES (7, 'Emma Fletcher', 'HR');",
+        ] {
+            assert_eq!(names(text), ["Emma Fletcher"], "{text}");
+        }
+        assert_eq!(
+            names("Ask Emma Fletcher, Tom Becker and Linda Ross."),
+            ["Emma Fletcher", "Tom Becker", "Linda Ross"]
+        );
+    }
+
+    #[test]
+    fn without_a_cue_and_behind_labels_of_things_nothing_is_a_name() {
+        for text in [
+            "A walk through Emma Fletcher street art",
+            "Brand: Calvin Klein",
+            "Customer: Acme Corporation",
+            "Miles Driven: 1200",
+            "name: Premium Plan",
+            "From: Accounting Department",
+            "Movie: Emma Fletcher",
+        ] {
+            assert!(names(text).is_empty(), "{text}");
+        }
+    }
 }

@@ -101,7 +101,10 @@ pub(super) fn is_listed(name: &str) -> bool {
 pub(super) fn is_thing(name: &str) -> bool {
     let lower = name.to_lowercase();
     FAMED.contains(lower.as_str())
-        || lower.split([' ', '-']).any(|word| GROUPS.contains(word) && !(is_given(word) || is_colour(word) && name.split(' ').next().is_some_and(is_given)))
+        || lower.split([' ', '-']).any(|word| {
+            GROUPS.contains(word)
+                && !(is_given(word) || is_colour(word) && name.split(' ').next().is_some_and(is_given))
+        })
 }
 
 /// Colours are surnames, too.
@@ -111,11 +114,16 @@ fn is_colour(word: &str) -> bool {
 
 /// Whether words look like a name to someone who knows none: no word of a trade, no ending that names do not have.
 pub(super) fn is_likely(name: &str) -> bool {
-    const ENDINGS: &[&str] =
-        &["ize", "ise", "tion", "tions", "ment", "ments", "ness", "ities", "ity", "ive", "ives", "ized", "able", "ware", "ing", "ships", "ics"];
+    const ENDINGS: &[&str] = &[
+        "ize", "ise", "tion", "tions", "ment", "ments", "ness", "ities", "ity", "ive", "ives", "ized", "able", "ware",
+        "ing", "ships", "ics",
+    ];
     is_listed(name)
         || (!is_thing(name)
-            && !name.to_lowercase().split([' ', '-']).any(|word| 5 <= word.len() && ENDINGS.iter().any(|end| word.ends_with(end))))
+            && !name
+                .to_lowercase()
+                .split([' ', '-'])
+                .any(|word| 5 <= word.len() && ENDINGS.iter().any(|end| word.ends_with(end))))
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ fn honoured(text: Text<'_>, end: usize, word: &str) -> Option<(usize, usize)> {
             | "Doctor"
             | "Professor"
     );
-    (start != at && !is_thing(text.slice(start, last)) && (1..=4).contains(&count) && (!short || 2 <= count)).then_some((start, last))
+    (start != at && !is_thing(text.slice(start, last)) && (1..=4).contains(&count) && (!short || 2 <= count))
+        .then_some((start, last))
 }
 
 /// Labels behind which one word is enough: fields that hold nothing else.
@@ -87,16 +88,116 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Words that a name follows right away.
-const GREETINGS: &[&str] = &["dear", "hi", "hello", "hey", "liebe", "lieber", "cher", "chère", "estimado", "estimada", "querido", "querida", "gentile", "caro", "cara", "prezado", "prezada", "beste", "geachte", "kära", "kjære", "kære", "уважаемый", "уважаемая"];
+const GREETINGS: &[&str] = &[
+    "dear",
+    "hi",
+    "hello",
+    "hey",
+    "liebe",
+    "lieber",
+    "cher",
+    "chère",
+    "estimado",
+    "estimada",
+    "querido",
+    "querida",
+    "gentile",
+    "caro",
+    "cara",
+    "prezado",
+    "prezada",
+    "beste",
+    "geachte",
+    "kära",
+    "kjære",
+    "kære",
+    "уважаемый",
+    "уважаемая",
+];
 
 /// Words behind which a name stands on a line of its own.
-const CLOSINGS: &[&str] = &["regards", "best regards", "kind regards", "sincerely", "yours sincerely", "cheers", "best", "thanks", "mit freundlichen grüßen", "viele grüße", "cordialement", "saludos", "atentamente", "cordiali saluti", "atenciosamente", "met vriendelijke groet", "pozdrawiam", "hälsningar", "hilsen", "с уважением"];
+const CLOSINGS: &[&str] = &[
+    "regards",
+    "best regards",
+    "kind regards",
+    "sincerely",
+    "yours sincerely",
+    "cheers",
+    "best",
+    "thanks",
+    "mit freundlichen grüßen",
+    "viele grüße",
+    "cordialement",
+    "saludos",
+    "atentamente",
+    "cordiali saluti",
+    "atenciosamente",
+    "met vriendelijke groet",
+    "pozdrawiam",
+    "hälsningar",
+    "hilsen",
+    "с уважением",
+];
 
 /// Labels that other things than people follow, too.
-const WEAK: &[&str] = &["approved by", "assigned to", "assignee", "attention", "attn", "author", "best", "bill to", "billed to", "call with", "called", "cc", "client", "client name", "cliente", "contact", "contact name", "created by", "customer", "customer name", "deliver to", "display name", "employee", "from", "guest name", "interview with", "kunde", "meeting with", "naam", "name", "named", "names", "namn", "navn", "nimi", "nom", "nombre", "nome", "on behalf of", "patient", "recipient name", "reported by", "reviewed by", "sender name", "ship to", "sold to", "titulaire", "to", "vendor", "имя"];
+const WEAK: &[&str] = &[
+    "approved by",
+    "assigned to",
+    "assignee",
+    "attention",
+    "attn",
+    "author",
+    "best",
+    "bill to",
+    "billed to",
+    "call with",
+    "called",
+    "cc",
+    "client",
+    "client name",
+    "cliente",
+    "contact",
+    "contact name",
+    "created by",
+    "customer",
+    "customer name",
+    "deliver to",
+    "display name",
+    "employee",
+    "from",
+    "guest name",
+    "interview with",
+    "kunde",
+    "meeting with",
+    "naam",
+    "name",
+    "named",
+    "names",
+    "namn",
+    "navn",
+    "nimi",
+    "nom",
+    "nombre",
+    "nome",
+    "on behalf of",
+    "patient",
+    "recipient name",
+    "reported by",
+    "reviewed by",
+    "sender name",
+    "ship to",
+    "sold to",
+    "titulaire",
+    "to",
+    "vendor",
+    "имя",
+];
 
 /// Labels that want a colon behind them.
-const COLONED: &[&str] = &["from", "author", "contact", "customer", "client", "name", "names", "patient", "best", "cc", "named", "employee", "kunde", "nom", "nome", "nombre"];
+const COLONED: &[&str] = &[
+    "from", "author", "contact", "customer", "client", "name", "names", "patient", "best", "cc", "named", "employee",
+    "kunde", "nom", "nome", "nombre",
+];
 
 fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(usize, usize)> {
     let lower = label.to_lowercase().replace(['_', '-'], " ");
@@ -113,8 +214,11 @@ fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(us
         let next = text.run(line, 4, |byte| matches!(byte, b'\n' | b'\r'));
         let (last, count) = words(text, next)?;
         let name = text.slice(next, last);
-        return (next != line && (1..=3).contains(&count) && !is_thing(name) && matches!(text.at(last), b'\n' | b'\r' | 0))
-            .then_some((next, last));
+        return (next != line
+            && (1..=3).contains(&count)
+            && !is_thing(name)
+            && matches!(text.at(last), b'\n' | b'\r' | 0))
+        .then_some((next, last));
     }
     let weak = WEAK.contains(&lower.as_str());
     let mut from = if colon { text.skip_spaces(spaced + if text.at(spaced) == 0xEF { 3 } else { 1 }) } else { spaced };
@@ -127,8 +231,7 @@ fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(us
                 from += word.len();
             }
         }
-        if COLONED.contains(&lower.as_str()) && from == spaced
-        {
+        if COLONED.contains(&lower.as_str()) && from == spaced {
             return None;
         }
     }
@@ -187,7 +290,9 @@ pub(super) fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
         let stop = text.run(at, 40, |byte| {
             byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || 0xC3 <= byte || (0x80..0xC0).contains(&byte)
         });
-        let word = text.slice(at, stop).trim_end_matches(['\'', '-']);
+        let word = text.slice(at, stop);
+        let own = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s"));
+        let word = own.unwrap_or(word).trim_end_matches(['\'', '-']);
         let stop = at + word.len();
         let initial = word.len() == 1 && text.at(stop) == b'.' && word.bytes().all(|byte| byte.is_ascii_uppercase());
         if is_name(word) || (initial && count != 0) {
@@ -205,4 +310,3 @@ pub(super) fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
     }
     (count != 0 && !is_word(text.at(end)) && !text.is(end, b"/") && !text.is(end, b"(")).then_some((end, count))
 }
-

@@ -68,8 +68,7 @@ impl Scan<'_> {
             || self.text.is(start.saturating_sub(3), "€".as_bytes())
             || self.text.is(start.saturating_sub(2), "£".as_bytes());
         let before = self.words.before(start, 14, count).is_some_and(|(_, distance)| {
-            same_line(distance)
-                && self.words.before(start, 14, named).is_none_or(|(_, nearer)| distance < nearer)
+            same_line(distance) && self.words.before(start, 14, named).is_none_or(|(_, nearer)| distance < nearer)
         });
         let unit = self.words.after(end, 2, count).is_some_and(|_| self.text.at(end) != b',');
         money || before || unit
@@ -133,7 +132,14 @@ fn by_words(scan: &mut Scan<'_>) {
         .filter(|hit| {
             matches!(
                 hit.tag,
-                Tag::Prefix(_) | Tag::Pem | Tag::Jwt | Tag::Scheme | Tag::Basic | Tag::Secret | Tag::Argument | Tag::Passport
+                Tag::Prefix(_)
+                    | Tag::Pem
+                    | Tag::Jwt
+                    | Tag::Scheme
+                    | Tag::Basic
+                    | Tag::Secret
+                    | Tag::Argument
+                    | Tag::Passport
             )
         })
         .collect();

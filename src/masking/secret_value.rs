@@ -1,6 +1,11 @@
 //! Whether a value is a secret, or a word, a reference, a call, a placeholder.
 
-use super::{checks::entropy, secret_name::Class, text::{is_spaceless, is_word}, token::is_dummy};
+use super::{
+    checks::entropy,
+    secret_name::Class,
+    text::{is_spaceless, is_word},
+    token::is_dummy,
+};
 
 /// How sure it is that a value stands there, and not a word of code or prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +173,11 @@ pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
                 && !(setting == Setting::Open && is_uuid(bytes))
         }
         Class::Weak => {
-            is_random(bytes, 20, false) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes)
+            is_random(bytes, 20, false)
+                && 3.4 < entropy(bytes)
+                && !bytes.contains(&b':')
+                && !is_hash(bytes)
+                && !is_uuid(bytes)
         }
     };
     let reference = || if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) };

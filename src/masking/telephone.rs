@@ -263,7 +263,8 @@ const HABITS: &[Habit] = &[
 /// What makes a number a telephone number.
 pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
     let len = number.digits.len();
-    let counted = !number.plus && (dated(number)
+    let counted = !number.plus
+        && (dated(number)
             || holds_date(number)
             || is_zip(scan, number)
             || (decimal(number) && !scan.labelled(number.start, Tag::Phone)));

@@ -358,7 +358,8 @@ pub(super) fn is_dummy(value: &[u8]) -> bool {
     ];
     let lower = value.to_ascii_lowercase();
     DUMMIES.iter().any(|dummy| {
-        lower.windows(dummy.len()).any(|part| part == *dummy) && (dummy.len() * 8 > lower.len() || lower.len() < 24)
+        lower.windows(dummy.len()).any(|part| part.first() == dummy.first() && part == *dummy)
+            && (dummy.len() * 8 > lower.len() || lower.len() < 24)
     })
 }
 

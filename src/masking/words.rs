@@ -174,7 +174,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     ),
     (
         Tag::Wallet,
-        "btc|bitcoin*|eth|ether|ethereum|wallet*|crypto*|usdt|usdc|ltc|litecoin|doge|dogecoin|xmr|monero|tron|trx|xrp|\
+        "coin|coins|btc|bitcoin*|eth|ether|ethereum|wallet*|crypto*|usdt|usdc|ltc|litecoin|doge|dogecoin|xmr|monero|tron|trx|xrp|\
          ripple|sol|solana|ada|cardano|satoshi*|blockchain|deposit address|payout address|metamask|bch|bnb|polygon|\
          donation*|donate|кошелек|кошелёк|cartera|portefeuille|ウォレット|钱包",
     ),
