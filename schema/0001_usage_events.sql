@@ -1,14 +1,16 @@
 -- One row for each exchange, and one for each later correction of its cost. Rows are never updated.
 --
--- `{database}` and `{keep_days}` are filled in by usage/schema.rs; a statement ends with a semicolon at the end of a line.
+-- What stands in braces is filled in by usage/schema/template.rs, for one server or for a cluster. There, rows stand in
+-- `usage_events_local` on the shard that the batch was sent to, and `usage_events` reads all shards. A statement ends with a
+-- semicolon at the end of a line; one that begins with `{in_cluster}` is left out elsewhere.
 -- The primary key stops at the hour: with `time` itself in it, ClickHouse would look at that and not at the hour, and read
 -- ten times as much for one day of one organization.
 -- fsync is on: an acknowledged insert survives a power cut. The window of deduplication tokens is far larger than the
 -- number of inserts that can lie between a try and its retry.
-CREATE TABLE IF NOT EXISTS {database}.usage_events
+CREATE TABLE IF NOT EXISTS {database}.usage_events{local}{on_cluster}
 (
     kind                        LowCardinality(String) DEFAULT 'exchange'
-                                COMMENT 'exchange: one per request id; adjustment: a later correction of its cost, with all else the exchange''s own',
+                                COMMENT 'exchange: one per request id; adjustment: a later correction of its cost, with the exchange''s own time and dimensions, and no counts',
     reason                      LowCardinality(String)
                                 COMMENT 'why an adjustment was made; empty for an exchange',
     request_id                  FixedString(26) COMMENT 'ULID, the X-Gateway-Request-Id of the answer' CODEC(ZSTD(1)),
@@ -48,10 +50,14 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events
     unit_requests               UInt64 COMMENT 'requests, where they are what is priced' CODEC(T64, ZSTD(1)),
     usage_source                LowCardinality(String) COMMENT 'provider, estimated or none',
     cost_nanousd                Int64 COMMENT 'cost in 1e-9 USD; an adjustment''s signed difference' CODEC(T64, ZSTD(1)),
-    cost_breakdown_nanousd      Map(LowCardinality(String), Int64) COMMENT 'the cost by class of tokens and units' CODEC(ZSTD(1)),
+    cost_breakdown_nanousd      Map(LowCardinality(String), Int64) COMMENT 'the cost by class of tokens and units; an adjustment''s signed differences' CODEC(ZSTD(1)),
     price_version               LowCardinality(String) COMMENT 'price row that was applied; empty when the model has none',
+    correction_id               String DEFAULT '' COMMENT 'batch that an adjustment came in; empty for an exchange' CODEC(ZSTD(1)),
+    priced_later                Bool DEFAULT false COMMENT 'an adjustment that priced an exchange which had no price',
     provider_request_id         String COMMENT 'the provider''s own id of the request' CODEC(ZSTD(1)),
     tags                        Map(LowCardinality(String), String) COMMENT 'attribution, names in lower case, sorted' CODEC(ZSTD(1)),
+    service_tier                LowCardinality(String) COMMENT 'service tier that the answer reported, such as flex; it chooses among the prices',
+    entities                    Map(LowCardinality(String), UInt32) COMMENT 'how many findings of each kind the security gateway masked, such as EMAIL; never values' CODEC(ZSTD(1)),
 
     model                       LowCardinality(String) MATERIALIZED if(model_served = '', model_requested, model_served)
                                 COMMENT 'model_served, or model_requested when it is empty',
@@ -63,10 +69,14 @@ CREATE TABLE IF NOT EXISTS {database}.usage_events
     INDEX ix_request_id request_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_key_id     key_id     TYPE set(256)            GRANULARITY 1
 )
-ENGINE = MergeTree
+ENGINE = {sharded:MergeTree}
 PARTITION BY toYYYYMM(time)
 PRIMARY KEY (organization_id, toStartOfHour(time))
 ORDER BY (organization_id, toStartOfHour(time), provider, model, time)
 TTL toDateTime(time) + toIntervalDay({keep_days})
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
+SETTINGS {window}, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
 COMMENT 'One row per exchange and per later correction of its cost.';
+
+{in_cluster} CREATE TABLE IF NOT EXISTS {database}.usage_events{on_cluster} AS {database}.usage_events_local
+ENGINE = Distributed({cluster}, '{database}', 'usage_events_local')
+COMMENT 'All shards; to be read. Batches are written to usage_events_local of one shard.';

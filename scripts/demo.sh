@@ -54,7 +54,7 @@ cat >"$folder/conf/gateway.yaml" <<YAML
 listeners: [{address: "127.0.0.1:0"}]
 operations: {address: "127.0.0.1:0"}
 store: {sqlite: $folder/control.sqlite}
-usage: {flush_interval_ms: 200, embedded: {folder: $folder/usage}}
+usage: {flush_interval_ms: 200, embedded: {folder: $folder/usage}, spool: {folder: $folder/spool}}
 YAML
 # Every provider needs a credential to be enabled; the simulator takes any.
 while read -r variable; do

@@ -7,11 +7,21 @@ use crate::{
         clock::{self, Duration},
         tasks::Tasks,
     },
+    budgets::{
+        alerts,
+        keeper::{Keeper, LAST_ROUND_MAX},
+        ledger::Ledger,
+        port::SpendingRecord,
+    },
     config::{env, settings::Settings},
     exchange::{admit::Gate, route::Routes, settle::Settlement},
     limits::limiters::Limiters,
+    masking::Detector,
     metering::{beside, tokenizer},
+    notify::webhook::Webhook,
+    prompt::{catalog::Catalog, surface::Surface},
     proxy::{
+        dial::Dialer,
         drain::Places,
         gateway::Gateway,
         server::{self, Built},
@@ -21,10 +31,10 @@ use crate::{
     usage::{
         self,
         embedded::{Embedded, Program, State},
-        queue::queue,
         settings::Store,
         shipper::{ClickHouse, Shipper},
-        source::MemorySource,
+        spent::UsageRecord,
+        spool,
     },
 };
 use anyhow::Context as _;
@@ -39,7 +49,11 @@ use std::{
     },
     thread,
 };
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{
+    runtime::Runtime,
+    sync::{Mutex, watch},
+    time::MissedTickBehavior,
+};
 
 /// Threads for what no request waits for: shipping usage, name look-ups, the operators' listener.
 const BACKGROUND_THREADS: usize = 2;
@@ -49,6 +63,10 @@ const ADDRESSES_EVERY: Duration = Duration::from_secs(30);
 const ADDRESSES_MISSING_EVERY: Duration = Duration::from_secs(2);
 /// When keys were last used is noted this often.
 const USES_EVERY: Duration = Duration::from_mins(1);
+/// How often alerts are looked for that are to be sent.
+const ALERTS_EVERY: Duration = Duration::from_secs(1);
+/// How often the usage store is asked what was spent, where there is something to ask.
+const QUESTIONS_EVERY: Duration = Duration::from_secs(1);
 /// How long the last usage events may take to be stored when the process ends.
 const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// How often a draining process looks whether its exchanges have ended.
@@ -101,6 +119,8 @@ pub(crate) fn serve(settings: &Settings, upgrade: bool) -> anyhow::Result<()> {
 struct Parts {
     store: Arc<SqliteStore>,
     keyring: Arc<Keyring>,
+    budgets: Arc<Ledger>,
+    keeper: Arc<Mutex<Keeper>>,
     usage_store: UsageStore,
     shipper: Shipper,
     queue: usage::queue::EventQueue,
@@ -141,15 +161,71 @@ impl Parts {
         }
         let key_store: Arc<dyn KeyStore> = Arc::clone(&store) as Arc<dyn KeyStore>;
         let keyring = Arc::new(Keyring::new(key_store, &settings.auth, tasks.clone()));
+        let budgets = Arc::new(Ledger::new(settings.budgets.calendar.clone()));
+        let mut keeper =
+            Keeper::new(Arc::clone(&store) as Arc<_>, Arc::clone(&budgets), settings.budgets.alert_shares.clone());
+        // Before the first request: a budget that is not known yet would let everything pass.
+        keeper.round(clock::now()).await?;
+        let keeper = Arc::new(Mutex::new(keeper));
         let usage_store = match &settings.usage.store {
             Store::Embedded(embedded) => UsageStore::Embedded(Arc::new(Embedded::start(embedded, program()?, tasks))),
             Store::ClickHouse(server) => UsageStore::Server(Box::new(usage::connector::server(server))),
         };
-        let (queue, reader) = queue(&settings.usage);
-        let source = MemorySource::new(reader, &settings.usage);
         let sink = ClickHouse::new(&usage_store.client(), &settings.usage);
-        let shipper = Shipper::start(tasks, source, sink);
-        Ok(Self { store, keyring, usage_store, shipper, queue })
+        tasks.spawn(usage::prices::keep(usage_store.client(), settings.usage.clone(), Arc::clone(&settings.prices)));
+        let spool = spool::open(&settings.usage, sink.clone());
+        let mut shipper = Shipper::start(tasks, spool.own, sink.clone());
+        if let Some(adopted) = spool.adopted {
+            shipper = shipper.also(tasks, adopted, sink);
+        }
+        let parts = Self { store, keyring, budgets, keeper, usage_store, shipper, queue: spool.queue };
+        parts.keep_budgets(settings, tasks);
+        Ok(parts)
+    }
+
+    /// Stores what was spent, and asks what was spent before.
+    fn keep_budgets(&self, settings: &Settings, tasks: &Tasks) {
+        let (keeper, save_interval) = (Arc::clone(&self.keeper), settings.budgets.save_interval);
+        tasks.spawn(async move {
+            let mut every = tokio::time::interval(save_interval);
+            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut failing = false;
+            loop {
+                every.tick().await;
+                let done = keeper.lock().await.round(clock::now()).await;
+                if let Err(error) = &done {
+                    METRICS.budget_store_failures_total.inc();
+                    if !failing {
+                        tracing::error!(%error, "budgets go on with what is known; what is spent is stored later");
+                    }
+                }
+                failing = done.is_err();
+            }
+        });
+        if let Some(webhook) = settings.budgets.webhook.clone() {
+            let (store, webhook) = (Arc::clone(&self.store), Webhook::new(webhook));
+            tasks.spawn(async move {
+                let mut every = tokio::time::interval(ALERTS_EVERY);
+                every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    every.tick().await;
+                    if let Err(error) = alerts::send_due(&*store, &webhook).await {
+                        tracing::warn!(%error, "alerts of budgets wait for the control store");
+                    }
+                }
+            });
+        }
+        let statistics = self.statistics_store();
+        let record = UsageRecord::new(Arc::new(move || statistics().ok()), settings.usage.clone());
+        let keeper = Arc::clone(&self.keeper);
+        tasks.spawn(async move {
+            let mut every = tokio::time::interval(QUESTIONS_EVERY);
+            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                every.tick().await;
+                ask_what_was_spent(&keeper, &record).await;
+            }
+        });
     }
 
     fn gateway(
@@ -159,21 +235,38 @@ impl Parts {
         draining: Arc<AtomicBool>,
     ) -> anyhow::Result<Gateway> {
         let routes = Routes::new(settings.providers.clone()).map_err(|faults| anyhow::anyhow!(faults.join("; ")))?;
-        let gate = Gate {
+        let catalog = Catalog::new(&settings.prompt.models, &routes);
+        let prices = Arc::new(ArcSwap::new(Arc::clone(&settings.prices)));
+        let gate = Arc::new(Gate {
             routes: ArcSwap::from_pointee(routes),
             keyring: Arc::clone(&self.keyring),
             limiters: Arc::new(Limiters::new(clock::instant())),
+            limit_settings: settings.limits.clone(),
+            budgets: Arc::clone(&self.budgets),
+            budget_settings: settings.budgets.clone(),
+            prices: Arc::clone(&prices),
             settings: settings.exchange.clone(),
+        });
+        let prompt = Surface {
+            gate: Arc::clone(&gate),
+            catalog,
+            detector: Detector::new()?,
+            dial: Arc::new(Dialer::new(&settings.proxy)),
+            settings: settings.prompt.clone(),
         };
         let settlement =
-            Settlement { prices: ArcSwap::new(Arc::clone(&settings.prices)), queue: self.queue.clone(), access_log };
+            Settlement { prices, queue: self.queue.clone(), durable: settings.usage.spool.durable, access_log };
         let own = api::router(api::Parts {
             keyring: Arc::clone(&self.keyring),
+            registry: Arc::clone(&self.store) as Arc<_>,
+            budgets: Arc::clone(&self.budgets),
             usage: Arc::new(settings.usage.clone()),
             store: self.statistics_store(),
+            prompt: Arc::new(prompt),
+            turns: usage::turns::Turns::new(&settings.usage),
         });
         let drains = Places::new(settings.exchange.drains_max);
-        Ok(Gateway { gate: Arc::new(gate), settlement: Arc::new(settlement), own, drains, draining })
+        Ok(Gateway { gate, settlement: Arc::new(settlement), own, drains, draining })
     }
 
     /// The client for statistics, or what callers are told while there is none.
@@ -232,10 +325,28 @@ impl Parts {
         if let Err(error) = self.keyring.note_uses().await {
             tracing::warn!(%error, "the last uses of keys were not noted");
         }
+        let last_round = async { self.keeper.lock().await.round(clock::now()).await };
+        match tokio::time::timeout(LAST_ROUND_MAX, last_round).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what was spent last is not stored in the control store"),
+            Err(_) => tracing::error!("what was spent last is not stored in the control store: it does not answer"),
+        }
         if !self.shipper.finish(FLUSH_MAX).await {
-            tracing::error!("usage events were lost: the usage store did not take them in time");
+            tracing::warn!("the usage store did not take all usage events in time");
         }
         self.store.close().await;
+    }
+}
+
+/// Asks the usage store what budgets' windows had cost before this process counted, as far as that is not known for sure.
+async fn ask_what_was_spent(keeper: &Mutex<Keeper>, record: &dyn SpendingRecord) {
+    let questions = keeper.lock().await.questions(clock::now());
+    for question in questions {
+        // Untold: it is asked again.
+        let Ok(cost) = question.ask(record).await else { continue };
+        if let Err(error) = keeper.lock().await.learn(&question, cost, clock::now()).await {
+            tracing::warn!(%error, "what a killed process held of a budget is not given back yet");
+        }
     }
 }
 
@@ -310,10 +421,9 @@ fn run_until_drained(built: Built, draining: &Arc<AtomicBool>) {
     while METRICS.exchanges_open.get() > 0 && since.elapsed() < METERING_MAX {
         thread::sleep(DRAIN_POLL);
     }
-    if let Ok(lost @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
-        METRICS.usage_events_total.inc_by(lost);
-        METRICS.usage_events_lost_total.inc_by(lost);
-        tracing::error!(lost, "usage events were lost: their answers were not metered in time");
+    // Their intents stay in the spool.
+    if let Ok(open @ 1..) = u64::try_from(METRICS.exchanges_open.get()) {
+        tracing::error!(open, "answers were not metered in time: the next start records what was expected of them");
     }
 }
 
@@ -345,7 +455,8 @@ pub(crate) fn with_store<T, E: From<anyhow::Error>>(
     let runtime = background()?;
     runtime.block_on(async {
         let store = SqliteStore::open(&settings.store).await.map_err(anyhow::Error::from)?;
-        let done = command(&store).await;
+        let who = format!("command line, uid {}", rustix::process::getuid().as_raw());
+        let done = command(&store.acting_as(&who)).await;
         store.close().await;
         done
     })
@@ -379,6 +490,7 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<(u32, u32)> {
     with_store(settings, async |_| anyhow::Ok(()))?;
     with_usage_store(settings, async |client| {
         let done = usage::schema::migrate(client, &settings.usage).await?;
+        usage::prices::publish(client, &settings.usage, &settings.prices).await?;
         Ok((done.from, done.to))
     })
 }

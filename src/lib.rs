@@ -8,16 +8,20 @@ pub mod base;
 pub mod telemetry;
 
 pub mod auth;
+pub mod budgets;
 pub mod limits;
 pub mod masking;
 pub mod metering;
 pub mod pricing;
 
+pub mod notify;
 pub mod providers;
 pub mod store;
 pub mod usage;
 
 pub mod exchange;
+
+pub mod prompt;
 
 pub mod api;
 pub mod proxy;

@@ -11,9 +11,10 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["base"],
     &["telemetry"],
-    &["auth", "limits", "masking", "metering", "pricing"],
-    &["providers", "usage", "store"],
+    &["auth", "budgets", "limits", "masking", "metering", "pricing"],
+    &["notify", "providers", "usage", "store"],
     &["exchange"],
+    &["prompt"],
     &["proxy", "api"],
     &["config"],
     &["app", "cli"],

@@ -102,7 +102,7 @@ listeners: [{{address: "127.0.0.1:{port}"}}]
 operations: {{address: "127.0.0.1:{operations}"}}
 server: {{threads: {threads}}}
 store: {{sqlite: "{folder}/control.sqlite"}}
-usage: {{embedded: {{folder: "{folder}/usage"}}}}
+usage: {{embedded: {{folder: "{folder}/usage"}}, spool: {{folder: "{folder}/spool"}}}}
 """)
     shipped = (HERE.parent.parent / "conf" / "providers.yaml").read_text()
     here = re.sub(r"(?m)^(\s+upstream: )https://api\.openai\.com\s*$", rf"\g<1>http://127.0.0.1:{upstream}", shipped)

@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sociaro_gateway::exchange::model_json::{self, JsonEnd, Progress};
+use sociaro_gateway::exchange::{
+    json_end::{JsonEnd, Progress},
+    model_json,
+};
 
 fuzz_target!(|input: &[u8]| {
     let [width, body @ ..] = input else { return };

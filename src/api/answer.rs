@@ -31,6 +31,20 @@ impl Answer {
         }
     }
 
+    /// 201 with a JSON document.
+    pub(super) fn created(document: &impl serde::Serialize) -> Self {
+        let mut answer = Self::json(document);
+        if answer.0.status() == StatusCode::OK {
+            *answer.0.status_mut() = StatusCode::CREATED;
+        }
+        answer
+    }
+
+    /// 204.
+    pub(super) fn nothing() -> Self {
+        Self(StatusCode::NO_CONTENT.into_response())
+    }
+
     /// 200 with a body of that content type.
     pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Self {
         Self(([(header::CONTENT_TYPE, content_type)], body).into_response())
@@ -99,8 +113,12 @@ pub(super) async fn caller_with(
 /// What a caller is told when the usage store has no answer.
 pub(super) fn unanswered(error: AskError) -> Refusal {
     match error {
-        AskError::Unavailable => Refusal::unavailable(error.to_string()),
+        AskError::Unavailable | AskError::TooMany => Refusal::unavailable(error.to_string()),
         AskError::TooExpensive => Refusal::bad_request(error.to_string()),
         AskError::Internal => Refusal::internal(error.to_string()),
+        AskError::TooManyByKey => {
+            let refusal = Refusal::new(Kind::RateLimited, error.to_string());
+            Refusal { retry_after_seconds: Some(1), limit: Some("statistics"), ..refusal }
+        }
     }
 }

@@ -36,6 +36,7 @@ async fn answer(parts: &Parts, asker: Asker, query: &str, headers: &HeaderMap) -
         StatsQuery::parse(&pairs, clock::now(), &parts.usage).map_err(|bad| Refusal::bad_request(bad.to_string()))?;
     let format = query.format();
     let client = (parts.store)().map_err(Refusal::unavailable)?;
+    let _turn = parts.turns.take(&key.id).await.map_err(unanswered)?;
     let found = query.run(&client, &key.organization_id).await.map_err(unanswered)?;
     Ok(match format {
         Format::Json => Answer::json(&found),

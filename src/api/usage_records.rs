@@ -30,6 +30,7 @@ pub(super) async fn page(
         let query = RecordsQuery::parse(&pairs, &key.organization_id, clock::now(), &parts.usage)
             .map_err(|bad| Refusal::bad_request(bad.to_string()))?;
         let client = (parts.store)().map_err(Refusal::unavailable)?;
+        let _turn = parts.turns.take(&key.id).await.map_err(unanswered)?;
         Ok(Answer::json(&query.run(&client).await.map_err(unanswered)?))
     };
     answer.await.unwrap_or_else(|refusal| Answer::refused(asker, &refusal))
@@ -48,6 +49,7 @@ pub(super) async fn one(
         let Path(request_id) = path.map_err(|_| unknown())?;
         let request_id = RequestId::parse(&request_id).ok_or_else(unknown)?;
         let client = (parts.store)().map_err(Refusal::unavailable)?;
+        let _turn = parts.turns.take(&key.id).await.map_err(unanswered)?;
         let found = records::find(&client, &parts.usage, &key.organization_id, request_id).await.map_err(unanswered)?;
         found.as_ref().map(Answer::json).ok_or_else(unknown)
     };

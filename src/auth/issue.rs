@@ -2,14 +2,20 @@
 //! once. Leaves out who may ask (the command line may everything; a ceiling bounds the API).
 
 use super::{
+    ceiling::{Beyond, Ceiling},
     entitlement::{Effect, Entitlement},
-    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, UsageMode},
+    key::{Environment, GatewayKey, KeyKind, KeyRecord, NoRandomness, Scope, Status, UsageMode},
     port::{Organization, Registry, RegistryError, StoreDown},
 };
 use crate::{
     base::{
         clock::Timestamp,
-        ids::{KeyId, OrganizationId},
+        ids::{BudgetId, KeyId},
+        money::Money,
+    },
+    budgets::{
+        budget::{Budget, Enforcement, Subject},
+        calendar::Window,
     },
     limits::KeyLimits,
 };
@@ -18,11 +24,14 @@ use std::fmt;
 /// The organization that a first start makes.
 pub const FIRST_ORGANIZATION: &str = "default";
 
+/// How often a ceiling may change under an order before that is given up.
+const CEILING_TRIES_MAX: usize = 3;
 const NAME_CHARS_MAX: usize = 100;
 const RULES_MAX: usize = 100;
 const PATTERN_BYTES_MAX: usize = 256;
 const PROVIDER_BYTES_MAX: usize = 64;
 const LIMIT_MAX: u32 = 1_000_000;
+const TOKENS_MAX: u32 = 1_000_000_000;
 /// 9999-12-31T23:59:59Z: what RFC 3339 can still write.
 const EXPIRY_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
@@ -68,6 +77,8 @@ pub enum IssueError {
     #[error("{}", join(.0))]
     Faulty(Vec<Fault>),
     #[error(transparent)]
+    Beyond(#[from] Beyond),
+    #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -97,23 +108,133 @@ pub async fn create_organization(
     if !faults.is_empty() {
         return Err(IssueError::Faulty(faults));
     }
-    let organization = Organization { id: OrganizationId::generate(), name: name.to_owned(), created_at: now };
+    let organization = Organization::new(name, now);
     registry.add_organization(&organization).await?;
     Ok(organization)
 }
 
+/// Replaces the limits of an organization. Gives it as it stands then.
+pub async fn set_organization_limits(
+    registry: &dyn Registry,
+    organization: Organization,
+    limits: KeyLimits,
+) -> Result<Organization, IssueError> {
+    let mut faults = Vec::new();
+    check_limits(&limits, &mut faults);
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    registry.set_organization_limits(&organization.id, &limits).await?;
+    Ok(Organization { limits, ..organization })
+}
+
+/// A budget of a key, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyBudget {
+    pub limit: Money,
+    pub window: Window,
+    pub enforcement: Enforcement,
+}
+
 /// Makes a key.
 pub async fn issue(registry: &dyn Registry, order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
+    issue_with(registry, order, &[], now).await
+}
+
+/// Makes a key for an organization that issues it itself: within its ceiling, or not at all.
+pub async fn issue_below_ceiling(
+    registry: &dyn Registry,
+    mut order: KeyOrder,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
+    let asked = std::mem::take(&mut order.entitlements);
+    for _ in 0..CEILING_TRIES_MAX {
+        let found = registry.find_organization(order.organization.id.as_str()).await?;
+        let organization = found.ok_or(RegistryError::NoOrganization)?;
+        let faults = check(&KeyOrder { entitlements: asked.clone(), ..order.clone() }, now);
+        if !faults.is_empty() {
+            return Err(IssueError::Faulty(faults));
+        }
+        let ceiling = organization.ceiling.clone();
+        ceiling.check(&order.scopes, &asked)?;
+        let rules = asked.iter().chain(ceiling.denials()).cloned().collect();
+        let issued = assemble(KeyOrder { organization, entitlements: rules, ..order.clone() }, now)?;
+        match registry.add_key_below(&issued.key.hash(), &issued.record, &ceiling).await {
+            Ok(()) => return Ok(issued),
+            Err(RegistryError::CeilingChanged) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RegistryError::CeilingChanged.into())
+}
+
+/// Makes a key like another one, which ends at a time at the latest.
+pub async fn rotate(
+    registry: &dyn Registry,
+    old: &KeyId,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
+    let record = registry.find_key(old).await?.ok_or(RegistryError::NoKey)?;
+    if record.status(now) != Status::Active {
+        return Err(RegistryError::NoKey.into());
+    }
+    if until <= record.created_at || until > EXPIRY_MAX {
+        return Err(IssueError::Faulty(vec![fault("old_until", "must be behind the old key's beginning")]));
+    }
+    let kind = if record.key_prefix.starts_with("sk-") { KeyKind::Security } else { KeyKind::Proxy };
+    let key = GatewayKey::generate(kind, record.environment)?;
+    let record = KeyRecord {
+        id: KeyId::generate(),
+        key_prefix: key.prefix().to_owned(),
+        created_at: now,
+        last_used_at: None,
+        ..record
+    };
+    registry.rotate_key(old, until, (&key.hash(), &record)).await?;
+    Ok(Issued { key, record })
+}
+
+/// Replaces the ceiling of an organization. Gives it as it stands then.
+pub async fn set_ceiling(
+    registry: &dyn Registry,
+    organization: Organization,
+    ceiling: Ceiling,
+) -> Result<Organization, IssueError> {
+    let mut faults = Vec::new();
+    check_rules(&ceiling.entitlements, &mut faults);
+    if !faults.is_empty() {
+        return Err(IssueError::Faulty(faults));
+    }
+    registry.set_ceiling(&organization.id, &ceiling).await?;
+    Ok(Organization { ceiling, ..organization })
+}
+
+/// Makes a key with budgets of its own.
+pub async fn issue_with(
+    registry: &dyn Registry,
+    order: KeyOrder,
+    budgets: &[KeyBudget],
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
     let issued = make(order, now)?;
-    registry.add_key(&issued.key.hash(), &issued.record).await?;
+    let budget = |budget: &KeyBudget| Budget {
+        id: BudgetId::generate(),
+        organization_id: issued.record.organization_id.clone(),
+        subject: Subject::Key(issued.record.id.clone()),
+        window: budget.window,
+        limit: budget.limit,
+        enforcement: budget.enforcement,
+    };
+    let budgets: Vec<Budget> = budgets.iter().map(budget).collect();
+    registry.add_key(&issued.key.hash(), &issued.record, &budgets).await?;
     Ok(issued)
 }
 
 /// On a store without organizations: makes one and its first key, which may do everything. `None` on any other
 /// store, and for all but one of several processes that start at once.
 pub async fn bootstrap(registry: &dyn Registry, now: Timestamp) -> Result<Option<Issued>, IssueError> {
-    let organization =
-        Organization { id: OrganizationId::generate(), name: FIRST_ORGANIZATION.to_owned(), created_at: now };
+    let organization = Organization::new(FIRST_ORGANIZATION, now);
     let everything = Entitlement { provider: "*".into(), model_pattern: "*".into(), effect: Effect::Allow };
     let order = KeyOrder {
         organization: organization.clone(),
@@ -136,6 +257,11 @@ fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
     if !faults.is_empty() {
         return Err(IssueError::Faulty(faults));
     }
+    assemble(order, now)
+}
+
+/// A key of an order that was checked.
+fn assemble(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
     let key = GatewayKey::generate(order.kind, order.environment)?;
     let mut scopes = order.scopes;
     scopes.sort_unstable();
@@ -150,6 +276,8 @@ fn make(order: KeyOrder, now: Timestamp) -> Result<Issued, IssueError> {
         scopes,
         entitlements: order.entitlements.into(),
         limits: order.limits,
+        organization_limits: order.organization.limits,
+        organization_disabled: order.organization.disabled_at.is_some(),
         usage_mode: order.usage_mode,
         created_at: now,
         expires_at: order.expires_at,
@@ -215,15 +343,19 @@ fn check_rules(rules: &[Entitlement], faults: &mut Vec<Fault>) {
 }
 
 fn check_limits(limits: &KeyLimits, faults: &mut Vec<Fault>) {
-    let KeyLimits { requests_per_second, burst, concurrent_requests } = limits;
-    for (name, limit) in
-        [("requests_per_second", requests_per_second), ("burst", burst), ("concurrent_requests", concurrent_requests)]
-    {
-        if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-            faults.push(fault("limits", format!("{name} must be 1 to {LIMIT_MAX}; leave it out for no limit")));
+    for (name, limit, max) in [
+        ("requests_per_second", limits.requests_per_second, LIMIT_MAX),
+        ("burst", limits.burst, LIMIT_MAX),
+        ("concurrent_requests", limits.concurrent_requests, LIMIT_MAX),
+        ("tokens_per_minute", limits.tokens_per_minute, TOKENS_MAX),
+        ("input_tokens_per_minute", limits.input_tokens_per_minute, TOKENS_MAX),
+        ("output_tokens_per_minute", limits.output_tokens_per_minute, TOKENS_MAX),
+    ] {
+        if limit.is_some_and(|limit| !(1..=max).contains(&limit)) {
+            faults.push(fault("limits", format!("{name} must be 1 to {max}; leave it out for no limit")));
         }
     }
-    if burst.is_some() && requests_per_second.is_none() {
+    if limits.burst.is_some() && limits.requests_per_second.is_none() {
         faults.push(fault("limits", "burst has no meaning without requests_per_second"));
     }
 }
@@ -231,12 +363,13 @@ fn check_limits(limits: &KeyLimits, faults: &mut Vec<Fault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::OrganizationId;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
     fn order() -> KeyOrder {
         KeyOrder {
-            organization: Organization { id: OrganizationId::new("org_1"), name: "acme".into(), created_at: NOW },
+            organization: Organization { id: OrganizationId::new("org_1"), ..Organization::new("acme", NOW) },
             name: None,
             kind: KeyKind::Proxy,
             environment: Environment::Live,
@@ -253,7 +386,7 @@ mod tests {
     }
 
     fn limits(requests_per_second: Option<u32>, burst: Option<u32>, concurrent_requests: Option<u32>) -> KeyLimits {
-        KeyLimits { requests_per_second, burst, concurrent_requests }
+        KeyLimits { requests_per_second, burst, concurrent_requests, ..KeyLimits::default() }
     }
 
     #[test]
@@ -284,6 +417,10 @@ mod tests {
             ("limits", KeyOrder { limits: limits(Some(1), Some(0), None), ..order() }),
             ("limits", KeyOrder { limits: limits(None, None, Some(1_000_001)), ..order() }),
             ("limits", KeyOrder { limits: limits(None, Some(5), None), ..order() }),
+            (
+                "limits",
+                KeyOrder { limits: KeyLimits { tokens_per_minute: Some(0), ..KeyLimits::default() }, ..order() },
+            ),
             ("expires_at", KeyOrder { expires_at: at(1_000), ..order() }),
             ("expires_at", KeyOrder { expires_at: at(i64::MAX), ..order() }),
         ];

@@ -259,6 +259,10 @@ pub struct KeyRecord {
     pub scopes: Vec<Scope>,
     pub entitlements: Entitlements,
     pub limits: KeyLimits,
+    /// Those of the whole organization.
+    pub organization_limits: KeyLimits,
+    /// The organization is switched off.
+    pub organization_disabled: bool,
     pub usage_mode: UsageMode,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,

@@ -60,6 +60,8 @@ pub enum Unidentified {
     Expired,
     #[error("the gateway key was revoked")]
     Revoked,
+    #[error("the gateway key's organization is switched off")]
+    Disabled,
     #[error("the control store does not answer")]
     StoreDown,
     #[error("too many unknown gateway keys from this address")]
@@ -360,6 +362,7 @@ impl Entry {
     /// The record, if the key may be used at that time. Remembers the use.
     fn admit(&self, now: Timestamp) -> Result<Arc<KeyRecord>, Unidentified> {
         match self.record.status(now) {
+            Status::Active if self.record.organization_disabled => Err(Unidentified::Disabled),
             Status::Active => {
                 if now.millis().saturating_sub(self.used_at.load(Relaxed)) >= USE_STEP_MS {
                     self.used_at.store(now.millis(), Relaxed);

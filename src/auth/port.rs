@@ -1,10 +1,18 @@
 //! What must be stored of organizations and gateway keys, as the domain asks for it. `store/` answers.
 //! `KeyStore` serves requests, `Registry` the people who issue keys; one adapter implements both.
 
-use super::key::{KeyHash, KeyRecord};
-use crate::base::{
-    clock::Timestamp,
-    ids::{KeyId, OrganizationId},
+use super::{
+    audit::AuditRow,
+    ceiling::Ceiling,
+    key::{KeyHash, KeyRecord},
+};
+use crate::{
+    base::{
+        clock::Timestamp,
+        ids::{KeyId, OrganizationId},
+    },
+    budgets::budget::Budget,
+    limits::KeyLimits,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -41,7 +49,27 @@ pub trait KeyStore: Send + Sync + 'static {
 pub struct Organization {
     pub id: OrganizationId,
     pub name: String,
+    /// What all its keys together may do.
+    pub limits: KeyLimits,
+    /// The most that keys may get which it issues itself.
+    pub ceiling: Ceiling,
+    /// None of its keys is taken since then.
+    pub disabled_at: Option<Timestamp>,
     pub created_at: Timestamp,
+}
+
+impl Organization {
+    /// A new one of that name, without limits.
+    pub fn new(name: &str, now: Timestamp) -> Self {
+        Self {
+            id: OrganizationId::generate(),
+            name: name.to_owned(),
+            limits: KeyLimits::default(),
+            ceiling: Ceiling::default(),
+            disabled_at: None,
+            created_at: now,
+        }
+    }
 }
 
 /// What came of a revocation.
@@ -62,6 +90,10 @@ pub enum RegistryError {
     NameTaken,
     #[error("there is no such organization")]
     NoOrganization,
+    #[error("there is no such key, or it is revoked")]
+    NoKey,
+    #[error("the organization's ceiling has changed meanwhile")]
+    CeilingChanged,
     #[error(transparent)]
     Down(#[from] StoreDown),
 }
@@ -85,8 +117,34 @@ pub trait Registry: Send + Sync + 'static {
     /// The organization with that id or, failing that, of that name.
     async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown>;
 
-    /// Adds a key to an organization that exists.
-    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError>;
+    /// Adds a key to an organization if that still has this ceiling.
+    async fn add_key_below(&self, hash: &KeyHash, record: &KeyRecord, ceiling: &Ceiling) -> Result<(), RegistryError>;
+
+    /// Replaces the ceiling of an organization.
+    async fn set_ceiling(&self, id: &OrganizationId, ceiling: &Ceiling) -> Result<(), RegistryError>;
+
+    /// Replaces the limits of an organization.
+    async fn set_organization_limits(&self, id: &OrganizationId, limits: &KeyLimits) -> Result<(), RegistryError>;
+
+    /// Switches an organization off, since a time, or on again.
+    async fn set_disabled(&self, id: &OrganizationId, since: Option<Timestamp>) -> Result<(), RegistryError>;
+
+    /// The key with that id, whatever its status.
+    async fn find_key(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreDown>;
+
+    /// Adds a key in place of another, which ends at a time at the latest; the new one gets the old one's budgets. All of it
+    /// or nothing.
+    async fn rotate_key(&self, old: &KeyId, until: Timestamp, new: (&KeyHash, &KeyRecord))
+    -> Result<(), RegistryError>;
+
+    /// What was written down of changes, in their order.
+    async fn audit(&self, of: Option<&OrganizationId>, page: Page<'_, String>) -> Result<Vec<AuditRow>, StoreDown>;
+
+    /// The same; what is changed through it is written down as somebody's doing.
+    fn by(&self, who: &str) -> Arc<dyn Registry>;
+
+    /// Adds a key to an organization that exists, with budgets of its own; all of it or nothing.
+    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord, budgets: &[Budget]) -> Result<(), RegistryError>;
 
     /// Keys of one organization or of all, revoked ones included, in the order of their ids.
     async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown>;

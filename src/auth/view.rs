@@ -111,6 +111,9 @@ pub fn issued<'a>(key: &'a GatewayKey, record: &'a KeyRecord) -> Issued<'a> {
 pub struct OrganizationView<'a> {
     id: &'a str,
     name: &'a str,
+    limits: &'a KeyLimits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
     created_at: String,
 }
 
@@ -119,6 +122,8 @@ pub fn organization(organization: &Organization) -> OrganizationView<'_> {
     OrganizationView {
         id: organization.id.as_str(),
         name: &organization.name,
+        limits: &organization.limits,
+        disabled_at: organization.disabled_at.map(Timestamp::to_rfc3339),
         created_at: organization.created_at.to_rfc3339(),
     }
 }
@@ -156,6 +161,8 @@ mod tests {
             }]
             .into(),
             limits: KeyLimits { requests_per_second: Some(5), ..KeyLimits::default() },
+            organization_limits: KeyLimits::default(),
+            organization_disabled: false,
             usage_mode: UsageMode::Inject,
             created_at: Timestamp::from_millis(0),
             expires_at: Some(Timestamp::from_millis(60_000)),

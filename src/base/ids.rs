@@ -87,6 +87,8 @@ names! {
     OrganizationId;
     /// A gateway key's public id: `key_` and a ULID in lower case. Not secret.
     KeyId;
+    /// A budget's id: `bud_` and a ULID in lower case.
+    BudgetId;
     /// A provider's name: the first path segment that selects it.
     ProviderName;
     /// A model as the caller or the provider names it.
@@ -106,6 +108,13 @@ impl KeyId {
     /// A new id.
     pub fn generate() -> Self {
         Self::new(format!("key_{}", RequestId::generate().as_str().to_ascii_lowercase()))
+    }
+}
+
+impl BudgetId {
+    /// A new id.
+    pub fn generate() -> Self {
+        Self::new(format!("bud_{}", RequestId::generate().as_str().to_ascii_lowercase()))
     }
 }
 

@@ -1,14 +1,17 @@
-//! `key issue`, `key list` and `key revoke`.
+//! `key issue`, `key list`, `key revoke` and `key rotate`.
 
 use super::{
+    budgets::{budget, enforcement},
     error::CliError,
+    limits::LimitArguments,
     orgs::{store_down, told},
     output::{PAGE, all, print_json, print_table},
+    show::{ShowKey, show_key},
 };
 use crate::{
     auth::{
         entitlement::{Effect, Entitlement},
-        issue::{self, Issued, KeyOrder},
+        issue::{self, Issued, KeyBudget, KeyOrder},
         key::{Environment, KeyKind, KeyRecord, Scope, UsageMode},
         port::{Organization, Page, Registry, Revocation},
         view,
@@ -16,8 +19,9 @@ use crate::{
     base::{
         clock::{self, Timestamp},
         ids::KeyId,
+        money::Money,
     },
-    limits::KeyLimits,
+    budgets::{budget::Enforcement, calendar::Window, port::BudgetStore},
 };
 use std::io::Write;
 
@@ -28,8 +32,25 @@ pub enum KeyCommand {
     Issue(Box<Issue>),
     /// List keys, revoked ones included
     List(List),
+    /// Show all that is set of a key
+    Show(ShowKey),
     /// Revoke a key; its usage history stays
     Revoke(Revoke),
+    /// Issue a key like another one, which goes on until a time
+    Rotate(Rotate),
+}
+
+/// `key rotate`.
+#[derive(Debug, clap::Args)]
+pub struct Rotate {
+    /// The old key's id, as `key list` shows it
+    id: String,
+    /// When the old key ends: a time, or a span from now (`90m`, `12h`, `30d`, `4w`)
+    #[arg(long, value_name = "WHEN", default_value = "1d", value_parser = expiry)]
+    old_until: Expiry,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// `key issue`.
@@ -47,18 +68,17 @@ pub struct Issue {
     /// Models that it may not ask for whatever is allowed; may be repeated
     #[arg(long = "deny", value_name = "PROVIDER:PATTERN", value_parser = provider_and_pattern)]
     deny: Vec<(String, String)>,
-    /// Requests a second, sustained; unlimited unless given
-    #[arg(long, value_name = "N")]
-    rps: Option<u32>,
-    /// Requests at once above the sustained pace; one second's worth unless given
-    #[arg(long, value_name = "N", requires = "rps")]
-    burst: Option<u32>,
-    /// Requests in flight at once; unlimited unless given
-    #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// When it ends: a time (`2030-01-31T00:00:00Z`) or a span from now (`90m`, `12h`, `30d`, `4w`); never unless given
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Expiry>,
+    /// What it may spend: dollars and `day`, `month` or `total`, such as `25/month`; may be repeated for several windows
+    #[arg(long = "budget", value_name = "USD/WINDOW", value_parser = budget)]
+    budgets: Vec<(Money, Window)>,
+    /// `on`: what its budgets have no room for is refused; `off`: they only report
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = enforcement, requires = "budgets")]
+    budget_enforcement: Enforcement,
     /// `test` keys are left out of budgets and statistics
     #[arg(long, value_name = "live|test", default_value = "live", value_parser = environment)]
     environment: Environment,
@@ -111,9 +131,24 @@ enum Expiry {
     InMillis(i64),
 }
 
+impl Expiry {
+    fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(end) => end,
+            Self::InMillis(span) => now.plus_millis(span),
+        }
+    }
+}
+
 /// Runs a command and prints what comes of it. A key's plaintext goes to `out` once and nowhere else.
-pub async fn run(command: KeyCommand, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+pub async fn run<S: Registry + BudgetStore>(
+    command: KeyCommand,
+    registry: &S,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     match command {
+        KeyCommand::Show(key) => show_key(key, registry, out).await,
+        KeyCommand::Rotate(key) => rotate(key, registry, out).await,
         KeyCommand::Issue(order) => issue(*order, registry, out).await,
         KeyCommand::List(list) => list_keys(list, registry, out).await,
         KeyCommand::Revoke(key) => revoke(key, registry, out).await,
@@ -122,9 +157,6 @@ pub async fn run(command: KeyCommand, registry: &dyn Registry, out: &mut dyn Wri
 
 async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
     let now = clock::now();
-    let rules = |rules: Vec<(String, String)>, effect| {
-        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
-    };
     let order = KeyOrder {
         organization: organization(&asked.org, registry).await?,
         name: asked.name,
@@ -134,19 +166,25 @@ async fn issue(asked: Issue, registry: &dyn Registry, out: &mut dyn Write) -> Re
         },
         environment: asked.environment,
         scopes: asked.scopes,
-        entitlements: rules(asked.allow, Effect::Allow).chain(rules(asked.deny, Effect::Deny)).collect(),
-        limits: KeyLimits {
-            requests_per_second: asked.rps,
-            burst: asked.burst,
-            concurrent_requests: asked.concurrency,
-        },
+        entitlements: rules(asked.allow, asked.deny),
+        limits: asked.limits.into(),
         usage_mode: asked.usage_mode,
-        expires_at: asked.expires.map(|end| match end {
-            Expiry::At(end) => end,
-            Expiry::InMillis(span) => now.plus_millis(span),
-        }),
+        expires_at: asked.expires.map(|end| end.after(now)),
     };
-    let issued = issue::issue(registry, order, now).await.map_err(told)?;
+    let enforcement = asked.budget_enforcement;
+    let budgets: Vec<KeyBudget> =
+        asked.budgets.into_iter().map(|(limit, window)| KeyBudget { limit, window, enforcement }).collect();
+    let twice = |at: &KeyBudget| budgets.iter().filter(|one| one.window == at.window).count() > 1;
+    if budgets.iter().any(twice) {
+        return Err(CliError::Usage("--budget: each window may stand once".to_owned()));
+    }
+    let issued = issue::issue_with(registry, order, &budgets, now).await.map_err(told)?;
+    print_issued(&issued, asked.json, out)
+}
+
+async fn rotate(asked: Rotate, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+    let (now, old) = (clock::now(), KeyId::new(asked.id));
+    let issued = issue::rotate(registry, &old, asked.old_until.after(now), now).await.map_err(told)?;
     print_issued(&issued, asked.json, out)
 }
 
@@ -214,7 +252,7 @@ async fn revoke(key: Revoke, registry: &dyn Registry, out: &mut dyn Write) -> Re
     Ok(writeln!(out, "{id} {news}")?)
 }
 
-async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
+pub(super) async fn organization(id_or_name: &str, registry: &dyn Registry) -> Result<Organization, CliError> {
     let found = registry.find_organization(id_or_name).await.map_err(store_down)?;
     found.ok_or_else(|| CliError::Failed(format!("there is no organization {id_or_name:?}; `org list` shows them")))
 }
@@ -223,7 +261,15 @@ fn scope_names(key: &KeyRecord) -> String {
     key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+/// Rules as the command line gives them.
+pub(super) fn rules(allow: Vec<(String, String)>, deny: Vec<(String, String)>) -> Vec<Entitlement> {
+    let rules = |rules: Vec<(String, String)>, effect| {
+        rules.into_iter().map(move |(provider, model_pattern)| Entitlement { provider, model_pattern, effect })
+    };
+    rules(allow, Effect::Allow).chain(rules(deny, Effect::Deny)).collect()
+}
+
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let names = || Scope::ALL.map(Scope::as_str).join(", ");
     Scope::parse(text).ok_or_else(|| format!("must be one of {}", names()))
 }
@@ -237,7 +283,7 @@ fn usage_mode(text: &str) -> Result<UsageMode, String> {
 }
 
 /// Cut at the first colon: models may have some, providers have none.
-fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
+pub(super) fn provider_and_pattern(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((provider, pattern)) if !provider.is_empty() && !pattern.is_empty() => {
             Ok((provider.into(), pattern.into()))

@@ -1,12 +1,19 @@
 //! The command line: one program, its commands, their exit status (0 done, 1 failed, 2 bad usage or configuration).
 
+pub mod audit;
+mod budgets;
+mod ceilings;
 pub mod error;
 pub mod keys;
+mod limits;
 pub mod mask;
+pub mod migrate;
 pub mod orgs;
 mod output;
 pub mod prices;
 pub mod reprice;
+mod show;
+pub mod usage;
 mod usage_store;
 
 use crate::{
@@ -52,6 +59,9 @@ enum Command {
     /// Gateway keys
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// What was changed, by whom and when
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// The price book
     #[command(subcommand)]
     Prices(prices::PricesCommand),
@@ -60,11 +70,10 @@ enum Command {
     /// Correct the costs of a span after a correction of prices: adds rows, changes none, and can be run again
     Reprice(reprice::Reprice),
     /// Bring the schemas of the control store and the usage store up to date
-    Migrate {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Migrate(migrate::Migrate),
+    /// Usage events on their way into the usage store
+    #[command(subcommand)]
+    Usage(usage::UsageCommand),
     /// Serve the embedded usage store; the gateway starts this by itself
     #[command(hide = true)]
     UsageStore(usage_store::UsageStore),
@@ -95,18 +104,14 @@ fn run(Arguments { config, command }: Arguments) -> Result<(), CliError> {
         Command::Check { json } => check(&config, json),
         Command::Org(command) => app::with_store(&load(&config)?, async |store| orgs::run(command, store, out).await),
         Command::Key(command) => app::with_store(&load(&config)?, async |store| keys::run(command, store, out).await),
+        Command::Audit(command) => {
+            app::with_store(&load(&config)?, async |store| audit::run(command, store, out).await)
+        }
         Command::Prices(command) => prices::run(command, &config, out),
         Command::Mask(asked) => mask::run(&asked, &mut io::stdin().lock(), out),
         Command::Reprice(asked) => reprice::run(asked, &load(&config)?, out),
-        Command::Migrate { json } => {
-            let (from, to) = app::migrate(&load(&config)?).map_err(CliError::from)?;
-            let line = if json {
-                serde_json::json!({"usage_store": {"from": from, "to": to}}).to_string()
-            } else {
-                format!("the control store is up to date; the usage store went from version {from} to {to}")
-            };
-            Ok(writeln!(out, "{line}")?)
-        }
+        Command::Migrate(asked) => migrate::run(&asked, &load(&config)?, out),
+        Command::Usage(command) => usage::run(command, &load(&config)?, out),
         Command::UsageStore(arguments) => usage_store::run(arguments),
         Command::Version { json } => {
             let version = env!("CARGO_PKG_VERSION");

@@ -1,8 +1,12 @@
-//! `org create` and `org list`.
+//! `org …`: `create` and `list`; the others have files of their own.
 
 use super::{
+    budgets::{SetBudget, set_budget},
+    ceilings::{SetCeiling, set_ceiling},
     error::CliError,
+    limits::{SetLimits, set_limits},
     output::{PAGE, all, print_json, print_table},
+    show::{OneOrganization, show_organization, switch},
 };
 use crate::{
     auth::{
@@ -11,6 +15,7 @@ use crate::{
         view,
     },
     base::clock,
+    budgets::port::BudgetStore,
 };
 use std::io::Write;
 
@@ -21,6 +26,18 @@ pub enum OrgCommand {
     Create(Create),
     /// List all organizations
     List(List),
+    /// Show all that is set of an organization
+    Show(OneOrganization),
+    /// Switch an organization off: none of its keys is taken any more
+    Disable(OneOrganization),
+    /// Switch an organization on again
+    Enable(OneOrganization),
+    /// Set, change or remove a budget of an organization, or of one of its keys or tags
+    SetBudget(SetBudget),
+    /// Replace the limits that all keys of an organization share; those that are not given are removed
+    SetLimits(SetLimits),
+    /// Replace the most that keys may get which the organization issues itself
+    SetCeiling(SetCeiling),
 }
 
 /// `org create`.
@@ -43,8 +60,18 @@ pub struct List {
 }
 
 /// Runs a command and prints what comes of it.
-pub async fn run(command: OrgCommand, registry: &dyn Registry, out: &mut dyn Write) -> Result<(), CliError> {
+pub async fn run<S: Registry + BudgetStore>(
+    command: OrgCommand,
+    registry: &S,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     match command {
+        OrgCommand::Show(asked) => show_organization(asked, registry, out).await,
+        OrgCommand::Disable(asked) => switch(asked, false, registry, out).await,
+        OrgCommand::Enable(asked) => switch(asked, true, registry, out).await,
+        OrgCommand::SetBudget(budget) => set_budget(budget, registry, out).await,
+        OrgCommand::SetCeiling(ceiling) => set_ceiling(ceiling, registry, out).await,
+        OrgCommand::SetLimits(limits) => set_limits(limits, registry, out).await,
         OrgCommand::Create(Create { name, json }) => {
             let organization = issue::create_organization(registry, &name, clock::now()).await.map_err(told)?;
             print(std::slice::from_ref(&organization), json.then_some(Shape::One), out)
@@ -73,7 +100,7 @@ fn print(organizations: &[Organization], json: Option<Shape>, out: &mut dyn Writ
         (Some(_), _) => print_json(&views, out),
         (None, _) => {
             let rows = organizations.iter().map(|organization| {
-                let Organization { id, name, created_at } = organization;
+                let Organization { id, name, created_at, .. } = organization;
                 vec![id.to_string(), name.clone(), created_at.to_rfc3339()]
             });
             print_table(&["ID", "NAME", "CREATED"], &rows.collect::<Vec<_>>(), out)
@@ -86,7 +113,9 @@ pub(super) fn told(error: IssueError) -> CliError {
     match error {
         IssueError::Faulty(_) => CliError::Usage(error.to_string()),
         IssueError::Registry(RegistryError::Down(down)) => store_down(down),
-        IssueError::Registry(_) | IssueError::NoRandomness(_) => CliError::Failed(error.to_string()),
+        IssueError::Registry(_) | IssueError::Beyond(_) | IssueError::NoRandomness(_) => {
+            CliError::Failed(error.to_string())
+        }
     }
 }
 

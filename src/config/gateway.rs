@@ -2,16 +2,18 @@
 
 use super::{
     fields::Fields,
+    prompt,
     secret::{self, Lookup},
     server,
 };
 use crate::{
     auth,
     base::secret::Secret,
-    exchange, proxy, store, telemetry,
+    budgets::{self, calendar::Calendar},
+    exchange, limits, proxy, store, telemetry,
     usage::{
         self,
-        settings::{Embedded, Server, Store},
+        settings::{Cluster, Embedded, Server, Spool, Store},
     },
 };
 use std::{collections::HashSet, net::SocketAddr};
@@ -21,6 +23,8 @@ const GIB: u64 = 1024 * MIB;
 /// Bounds on tags, as the contract has them.
 const TAGS_MAX: usize = 32;
 const TAG_CHARS_MAX: usize = 64;
+/// Shards of a cluster that are named.
+const SHARDS_MAX: usize = 1024;
 /// Each hot tag is a column of every usage row.
 const HOT_TAGS_MAX: usize = 8;
 
@@ -31,21 +35,31 @@ pub(super) struct Gateway {
     pub(super) proxy: proxy::settings::Settings,
     pub(super) store: store::settings::Settings,
     pub(super) auth: auth::settings::Settings,
+    pub(super) limits: limits::settings::Settings,
+    pub(super) budgets: budgets::settings::Settings,
     pub(super) exchange: exchange::settings::Settings,
     pub(super) usage: usage::settings::Settings,
+    pub(super) prompt: crate::prompt::settings::Settings,
+    /// Where the catalog names providers.
+    pub(super) named: prompt::Named,
 }
 
 /// Reads the whole file.
 pub(super) fn read(top: &Fields<'_>) -> Gateway {
     let proxy = server::read(top);
     let attribution = top.section("attribution", attribution);
+    let (prompt, named) = top.section("prompt", prompt::read);
     Gateway {
         proxy,
         exchange: top.section("requests", |f| requests(f, attribution)),
         auth: top.section("auth", auth),
+        limits: top.section("limits", limits),
+        budgets: top.section("budgets", budgets),
         store: top.section("store", store),
         usage: top.section("usage", usage),
         log: top.section("log", log),
+        prompt,
+        named,
     }
 }
 
@@ -129,6 +143,49 @@ fn auth(f: &Fields<'_>) -> auth::settings::Settings {
     }
 }
 
+fn limits(f: &Fields<'_>) -> limits::settings::Settings {
+    let default = limits::settings::Settings::default();
+    limits::settings::Settings {
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
+    }
+}
+
+fn budgets(f: &Fields<'_>) -> budgets::settings::Settings {
+    const EXPECTED: &str = "a time zone of the system's database, such as UTC or Europe/Berlin";
+    let default = budgets::settings::Settings::default();
+    let calendar = f.get("time_zone").and_then(|item| item.parsed(EXPECTED, Calendar::named));
+    budgets::settings::Settings {
+        calendar: calendar.unwrap_or(default.calendar),
+        save_interval: f.millis("save_interval_ms", default.save_interval, 50..=60_000),
+        output_tokens_default: f.whole("output_tokens_default", default.output_tokens_default, 0..=100_000_000),
+        input_tokens_max: f.whole("input_tokens_max", default.input_tokens_max, 0..=100_000_000),
+        alert_shares: alert_shares(f).unwrap_or(default.alert_shares),
+        webhook: webhook(f),
+    }
+}
+
+fn alert_shares(f: &Fields<'_>) -> Option<Vec<u16>> {
+    let items = f.elements("alert_shares", budgets::alerts::SHARES_MAX)?;
+    Some(items.iter().filter_map(|item| item.whole(1..=1000)).collect())
+}
+
+fn webhook(f: &Fields<'_>) -> Option<budgets::settings::Webhook> {
+    const EXPECTED: &str = "a URL such as https://hooks.example/budgets, without user and password";
+    let url = f.get("webhook_url").and_then(|item| item.parsed(EXPECTED, webhook_url));
+    let secret = password(f, "webhook_secret");
+    if f.has("webhook_url") != f.has("webhook_secret") {
+        f.fault("webhook_url and webhook_secret go together: deliveries are signed");
+    }
+    Some(budgets::settings::Webhook { url: url?, secret: secret? })
+}
+
+fn webhook_url(text: &str) -> Option<String> {
+    let uri: http::Uri = text.parse().ok()?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (known && plain).then(|| text.to_owned())
+}
+
 fn store(f: &Fields<'_>) -> store::settings::Settings {
     store::settings::Settings { sqlite: f.path("sqlite", &store::settings::Settings::default().sqlite) }
 }
@@ -156,6 +213,7 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
             .and_then(|item| item.parsed(DATABASE_EXPECTED, database))
             .unwrap_or(default.database),
         queue_events_max: f.whole("queue_events_max", default.queue_events_max, 1_000..=10_000_000),
+        spool: f.section("spool", spool),
         flush_interval: f.millis("flush_interval_ms", default.flush_interval, 50..=60_000),
         batch_events_max: f.whole("batch_events_max", default.batch_events_max, 100..=500_000),
         keep_days: f.whole("keep_days", default.keep_days, 1..=3_650),
@@ -167,6 +225,8 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
             64 * MIB..=1024 * GIB,
         ),
         query_rows_max: f.whole("query_rows_max", default.query_rows_max, 100_000..=1_000_000_000_000),
+        queries_per_key_max: f.whole("queries_per_key_max", default.queries_per_key_max, 1..=1_000),
+        queries_max: f.whole("queries_max", default.queries_max, 1..=1_000),
     };
     if let Store::Embedded(engine) = &settings.store
         && settings.query_memory_bytes_max > engine.memory_bytes_max
@@ -175,6 +235,22 @@ fn usage(f: &Fields<'_>) -> usage::settings::Settings {
     }
     if settings.batch_events_max > settings.queue_events_max {
         f.fault("batch_events_max is above queue_events_max: a batch could never fill");
+    }
+    settings
+}
+
+fn spool(f: &Fields<'_>) -> Spool {
+    let default = Spool::default();
+    let settings = Spool {
+        folder: f.path("folder", &default.folder),
+        durable: f.switch("durable", default.durable),
+        commit_interval: f.millis("commit_interval_ms", default.commit_interval, 1..=10_000),
+        commit_bytes: f.whole("commit_bytes", default.commit_bytes, 4096..=64 * MIB),
+        segment_bytes: f.whole("segment_bytes", default.segment_bytes, MIB..=GIB),
+        bytes_max: f.whole("bytes_max", default.bytes_max, MIB..=1024 * GIB),
+    };
+    if settings.segment_bytes > settings.bytes_max {
+        f.fault("segment_bytes is above bytes_max: not one file would have room");
     }
     settings
 }
@@ -229,7 +305,24 @@ fn clickhouse(f: &Fields<'_>) -> Option<Server> {
     if f.has("password") && !f.has("url") {
         f.fault("a password needs a url to go to");
     }
-    Some(Server { url: url?, user: user.unwrap_or_else(|| "default".to_owned()), password })
+    let cluster = cluster(f);
+    Some(Server { url: url?, user: user.unwrap_or_else(|| "default".to_owned()), password, cluster })
+}
+
+fn cluster(f: &Fields<'_>) -> Option<Cluster> {
+    const NAME: &str = "a cluster's name: letters, digits, `_` and `-`, at most 64";
+    const URL: &str = "a URL such as https://shard1.internal:8443, without user and password";
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let parse = |text: &str| ((1..=64).contains(&text.len()) && text.bytes().all(valid)).then(|| text.to_owned());
+    let name = f.get("cluster").and_then(|item| item.parsed(NAME, parse));
+    let urls = f.elements("shards", SHARDS_MAX).unwrap_or_default();
+    let shards: Vec<String> = urls.iter().filter_map(|item| item.parsed(URL, clickhouse_url)).collect();
+    if f.has("cluster") == urls.is_empty() {
+        f.fault(
+            "cluster and shards go together: each batch is written to one shard, which must not change between tries",
+        );
+    }
+    Some(Cluster { name: name?, shards })
 }
 
 fn clickhouse_url(text: &str) -> Option<String> {
@@ -266,64 +359,69 @@ mod tests {
         (gateway, syntax.into_iter().chain(source.into_faults()).map(|fault| fault.to_string()).collect())
     }
 
+    /// A file, and what is said of it.
+    const WRONG: &[(&str, &str)] = &[
+        ("listeners: []", "at least one listener"),
+        ("listeners:\n  - {}", "f:2:5: listeners[0].address: is missing"),
+        ("listeners:\n  - address: localhost:80", "f:2:14: listeners[0].address: expected an IP address and a port"),
+        (
+            "listeners:\n  - address: 1.2.3.4:80\n  - address: 1.2.3.4:80",
+            "f:3:5: listeners[1]: has the address of listeners[0]",
+        ),
+        ("listeners:\n  - address: 127.0.0.1:9090", "operations.address is 127.0.0.1:9090 by default"),
+        (
+            "listeners:\n  - address: 1.2.3.4:80\noperations: {address: 1.2.3.4:80}",
+            "f:3:23: operations.address: is the address",
+        ),
+        ("listeners:\n  - address: 1.2.3.4:80\n    tls: {certificate: /nonexistent}", "/nonexistent cannot be read"),
+        ("listeners:\n  - address: 1.2.3.4:80\n    tls: {}", "tls.private_key: is missing"),
+        ("server: {threads: many}", "f:1:19: server.threads: expected a whole number from 0 to 1024, found \"many\""),
+        ("server: {downstream_tls_offload_threadpools: 2}", "set both or none"),
+        (
+            "server: {client_bind_to_ipv4: ['::1']}",
+            "server.client_bind_to_ipv4[0]: expected an IP address of that family",
+        ),
+        ("server: {ca_file: /nonexistent}", "server.ca_file: /nonexistent cannot be read"),
+        ("requests: {attempts_max: 0}", "requests.attempts_max: expected a whole number from 1 to 16"),
+        ("requests: {body_bytes_max: 64MiB}", "found \"64MiB\""),
+        ("attribution: {headers: [X-Project]}", "expected a mapping of names, found a list"),
+        ("attribution: {headers: {Authorization: a}}", "carries secrets"),
+        ("attribution: {headers: {X-A: a, x-a: b}}", "twice"),
+        ("attribution: {headers: {X-A: a, X-B: a}}", "another header"),
+        ("attribution: {headers: {X-Attr-A: a}}", "by itself"),
+        ("attribution: {headers: {X-A: Ä}}", "a tag's name"),
+        ("attribution: {headers: {'X A': a}}", "name of a header"),
+        ("auth: {cache_age_max_seconds: 31}", "from 1 to 30"),
+        ("budgets: {time_zone: Mars/Olympus}", "a time zone of the system's database"),
+        ("budgets: {alert_shares: [0]}", "from 1 to 1000"),
+        ("budgets: {webhook_url: 'https://h/x'}", "go together"),
+        ("budgets: {webhook_url: 'https://u:p@h/x', webhook_secret: env:SET}", "without user and password"),
+        ("budgets: {webhook_url: 'https://h/x', webhook_secret: hunter2}", "the secret itself"),
+        ("usage: {hot_tags: [a, a]}", "usage.hot_tags[1]: stands here twice"),
+        ("usage: {hot_tags: [a, b, c, d, e, f, g, h, i]}", "at most 8"),
+        ("usage: {database: 'a b'}", "a database's name"),
+        ("usage: {batch_events_max: 2000, queue_events_max: 1000}", "could never fill"),
+        ("usage: {spool: {segment_bytes: 2097152, bytes_max: 1048576}}", "not one file would have room"),
+        ("usage: {query_memory_bytes_max: 4294967296}", "embedded.memory_bytes_max"),
+        ("usage: {embedded: {loopback_address: '0.0.0.0:8123', loopback_password: env:SET}}", "a loopback address"),
+        ("usage: {embedded: {loopback_address: '127.0.0.1:8123'}}", "needs a loopback_password"),
+        ("usage: {clickhouse: {url: 'https://u:hunter2@host'}}", "without user and password"),
+        ("usage: {clickhouse: {url: 'ftp://host'}}", "a URL such as"),
+        ("usage: {clickhouse: {url: 'http://h', password: env:UNSET}}", "the variable UNSET is not set"),
+        ("usage: {clickhouse: {url: 'http://h', password: hunter2}}", "the secret itself (not shown)"),
+        ("usage: {clickhouse: {password: env:SET}}", "needs a url"),
+        ("usage: {clickhouse: {url: 'http://h', cluster: c}}", "cluster and shards go together"),
+        ("usage: {clickhouse: {url: 'http://h', shards: ['http://h']}}", "cluster and shards go together"),
+        ("usage: {clickhouse: {url: 'http://h', cluster: 'a b', shards: ['http://h']}}", "a cluster's name"),
+        ("usage: {clickhouse: {url: 'http://h', cluster: c, shards: ['ftp://h']}}", "shards[0]: expected a URL"),
+        ("usage: {queries_per_key_max: 0}", "usage.queries_per_key_max: expected a whole number from 1 to 1000"),
+        ("log: {level: '=='}", "a log filter"),
+        ("log: {access: yes}", "expected true or false, found \"yes\""),
+    ];
+
     #[test]
     fn each_wrong_value_is_a_fault_at_its_line() {
-        for (text, says) in [
-            ("listeners: []", "at least one listener"),
-            ("listeners:\n  - {}", "f:2:5: listeners[0].address: is missing"),
-            (
-                "listeners:\n  - address: localhost:80",
-                "f:2:14: listeners[0].address: expected an IP address and a port",
-            ),
-            (
-                "listeners:\n  - address: 1.2.3.4:80\n  - address: 1.2.3.4:80",
-                "f:3:5: listeners[1]: has the address of listeners[0]",
-            ),
-            ("listeners:\n  - address: 127.0.0.1:9090", "operations.address is 127.0.0.1:9090 by default"),
-            (
-                "listeners:\n  - address: 1.2.3.4:80\noperations: {address: 1.2.3.4:80}",
-                "f:3:23: operations.address: is the address",
-            ),
-            (
-                "listeners:\n  - address: 1.2.3.4:80\n    tls: {certificate: /nonexistent}",
-                "/nonexistent cannot be read",
-            ),
-            ("listeners:\n  - address: 1.2.3.4:80\n    tls: {}", "tls.private_key: is missing"),
-            (
-                "server: {threads: many}",
-                "f:1:19: server.threads: expected a whole number from 0 to 1024, found \"many\"",
-            ),
-            ("server: {downstream_tls_offload_threadpools: 2}", "set both or none"),
-            (
-                "server: {client_bind_to_ipv4: ['::1']}",
-                "server.client_bind_to_ipv4[0]: expected an IP address of that family",
-            ),
-            ("server: {ca_file: /nonexistent}", "server.ca_file: /nonexistent cannot be read"),
-            ("requests: {attempts_max: 0}", "requests.attempts_max: expected a whole number from 1 to 16"),
-            ("requests: {body_bytes_max: 64MiB}", "found \"64MiB\""),
-            ("attribution: {headers: [X-Project]}", "expected a mapping of names, found a list"),
-            ("attribution: {headers: {Authorization: a}}", "carries secrets"),
-            ("attribution: {headers: {X-A: a, x-a: b}}", "twice"),
-            ("attribution: {headers: {X-A: a, X-B: a}}", "another header"),
-            ("attribution: {headers: {X-Attr-A: a}}", "by itself"),
-            ("attribution: {headers: {X-A: Ä}}", "a tag's name"),
-            ("attribution: {headers: {'X A': a}}", "name of a header"),
-            ("auth: {cache_age_max_seconds: 31}", "from 1 to 30"),
-            ("usage: {hot_tags: [a, a]}", "usage.hot_tags[1]: stands here twice"),
-            ("usage: {hot_tags: [a, b, c, d, e, f, g, h, i]}", "at most 8"),
-            ("usage: {database: 'a b'}", "a database's name"),
-            ("usage: {batch_events_max: 2000, queue_events_max: 1000}", "could never fill"),
-            ("usage: {query_memory_bytes_max: 4294967296}", "embedded.memory_bytes_max"),
-            ("usage: {embedded: {loopback_address: '0.0.0.0:8123', loopback_password: env:SET}}", "a loopback address"),
-            ("usage: {embedded: {loopback_address: '127.0.0.1:8123'}}", "needs a loopback_password"),
-            ("usage: {clickhouse: {url: 'https://u:hunter2@host'}}", "without user and password"),
-            ("usage: {clickhouse: {url: 'ftp://host'}}", "a URL such as"),
-            ("usage: {clickhouse: {url: 'http://h', password: env:UNSET}}", "the variable UNSET is not set"),
-            ("usage: {clickhouse: {url: 'http://h', password: hunter2}}", "the secret itself (not shown)"),
-            ("usage: {clickhouse: {password: env:SET}}", "needs a url"),
-            ("log: {level: '=='}", "a log filter"),
-            ("log: {access: yes}", "expected true or false, found \"yes\""),
-        ] {
+        for (text, says) in WRONG {
             let (_, faults) = load(text);
             assert!(faults.iter().any(|fault| fault.contains(says)), "{text}: {faults:?}");
             assert!(faults.iter().all(|fault| !fault.contains("hunter2")), "{faults:?}");
@@ -345,7 +443,8 @@ mod tests {
             "listeners:\n  - address: '[::1]:0'\n    tls: {{certificate: {pem}, private_key: {pem}, h2: false}}\n\
              server: {{threads: 3, requests_per_connection_max: 0, h2_idle_timeout_seconds: 0}}\n\
              attribution: {{headers: {{X-Team: team}}}}\n\
-             usage:\n  flush_interval_ms: 250\n  clickhouse: {{url: 'https://ch:8443/', password: env:SET}}\n",
+             usage:\n  flush_interval_ms: 250\n  clickhouse: {{url: 'https://ch:8443/', password: env:SET, cluster: main, \
+             shards: ['https://a:1', 'https://b:1/']}}\n",
             pem = pem.display()
         );
         let (gateway, faults) = load(&text);
@@ -357,8 +456,13 @@ mod tests {
         assert_eq!(gateway.proxy.server.h2_idle_timeout, None);
         assert_eq!(gateway.exchange.attribution_headers, [("x-team".to_owned(), "team".to_owned())]);
         assert_eq!(gateway.usage.flush_interval.as_millis(), 250);
-        let server =
-            Server { url: "https://ch:8443".into(), user: "default".into(), password: Some(Secret::new("hush")) };
+        let cluster = Cluster { name: "main".into(), shards: vec!["https://a:1".into(), "https://b:1".into()] };
+        let server = Server {
+            url: "https://ch:8443".into(),
+            user: "default".into(),
+            password: Some(Secret::new("hush")),
+            cluster: Some(cluster),
+        };
         assert_eq!(gateway.usage.store, Store::ClickHouse(server));
     }
 

@@ -14,6 +14,7 @@ mod fields;
 mod gateway;
 mod pattern;
 mod prices;
+mod prompt;
 mod providers;
 mod secret;
 mod server;

@@ -6,7 +6,9 @@ use super::{
     fields::{Fields, Source},
     gateway, prices, providers, yaml,
 };
-use crate::{auth, exchange, pricing, providers::provider::Provider, proxy, store, telemetry, usage};
+use crate::{
+    auth, budgets, exchange, limits, pricing, prompt, providers::provider::Provider, proxy, store, telemetry, usage,
+};
 use std::{
     collections::BTreeSet,
     fs,
@@ -25,8 +27,11 @@ pub struct Settings {
     pub proxy: proxy::settings::Settings,
     pub store: store::settings::Settings,
     pub auth: auth::settings::Settings,
+    pub limits: limits::settings::Settings,
+    pub budgets: budgets::settings::Settings,
     pub exchange: exchange::settings::Settings,
     pub usage: usage::settings::Settings,
+    pub prompt: prompt::settings::Settings,
     /// The enabled providers.
     pub providers: Vec<Provider>,
     /// Providers whose credential is not set: name, and what would enable it.
@@ -68,17 +73,27 @@ pub fn load_prices(folder: &Path, env: Env<'_>) -> Result<pricing::book::PriceBo
 /// # Errors
 /// Every fault of every file.
 pub fn check([gateway, providers, prices]: &[File; 3], env: Env<'_>) -> Result<Settings, Vec<Fault>> {
+    let gateway_file = gateway.name.display().to_string();
     let gateway = part(gateway, env, gateway::read);
     let providers = part(providers, env, providers::read);
     let prices = part(prices, env, prices::read);
+    // What one file says of another.
+    let gateway = gateway.and_then(|(gateway, asked)| {
+        let faults =
+            providers.as_ref().map(|(known, _)| gateway.named.faults(&gateway_file, known)).unwrap_or_default();
+        if faults.is_empty() { Ok((gateway, asked)) } else { Err(in_order(faults)) }
+    });
     match (gateway, providers, prices) {
         (Ok((gateway, _)), Ok((providers, _)), Ok((prices, _))) => Ok(Settings {
             log: gateway.log,
             proxy: gateway.proxy,
             store: gateway.store,
             auth: gateway.auth,
+            limits: gateway.limits,
+            budgets: gateway.budgets,
             exchange: gateway.exchange,
             usage: gateway.usage,
+            prompt: gateway.prompt,
             providers: providers.enabled,
             disabled: providers.disabled,
             prices: Arc::new(prices),

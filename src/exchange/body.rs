@@ -77,6 +77,8 @@ pub struct Ask {
     pub service_tier: Option<String>,
     /// How many characters `input` has, where it is one text: speech is charged by them.
     pub characters: Option<u64>,
+    /// How many bytes the body has, decoded where it was read; `None` when nobody can say before it has come.
+    pub bytes: Option<u64>,
 }
 
 /// Checks a model's name, wherever it stood.
@@ -197,7 +199,8 @@ fn ask_json(member: &str, is_form: bool, body: &[u8]) -> Result<Ask, BadBody> {
     if is_form && names_in_form(body, member) {
         return Err(BadBody::Lookalike);
     }
-    model_json::read(body, member)
+    let ask = model_json::read(body, member)?;
+    Ok(Ask { bytes: Some(body.len() as u64), ..ask })
 }
 
 /// Whether a form's parser would find the member in what is to be JSON, such as `{"model":"a","b":"&model=c&"}`.

@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 /// The tries of one exchange.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Attempts {
+    /// Tries at providers before this one.
+    before: u8,
+    /// Tries at this provider.
     count: u8,
     /// Where among the provider's addresses this exchange began.
     start: usize,
@@ -18,7 +21,12 @@ pub struct Attempts {
 impl Attempts {
     /// How many tries were made.
     pub fn count(&self) -> u8 {
-        self.count
+        self.before.saturating_add(self.count)
+    }
+
+    /// Begins anew with another provider.
+    pub fn turn_to_another(&mut self) {
+        *self = Self { before: self.count(), ..Self::default() };
     }
 
     /// Takes the next address.

@@ -9,6 +9,7 @@ pub mod choose;
 pub mod endpoint;
 #[expect(clippy::module_inception, reason = "the exchange itself, beside its stages")]
 pub mod exchange;
+pub mod json_end;
 mod media_type;
 pub mod model_json;
 pub mod model_multipart;

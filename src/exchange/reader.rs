@@ -2,7 +2,7 @@
 
 use super::{
     body::{Ask, BadBody, BodyHead, Shape, ask},
-    model_json::JsonEnd,
+    json_end::JsonEnd,
     model_multipart::MultipartAsk,
 };
 use crate::providers::provider::ModelPlace;

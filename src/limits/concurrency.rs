@@ -1,12 +1,13 @@
 //! How much at once: a count of requests in flight, and the permit that holds one place until it is dropped.
 
-use super::limiters::KeyState;
+use super::states::State;
+use crate::telemetry::metrics::METRICS;
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
-/// How many of one key's requests are in flight.
+/// How many requests of one key, or one organization, are in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight(AtomicU32);
 
@@ -23,28 +24,26 @@ impl InFlight {
     }
 }
 
-/// One place among a key's requests in flight. Dropping it gives the place back, whatever ended the request.
+/// One place among the requests in flight of a key or an organization. Dropping it gives the place back, whatever ended the request.
 #[must_use = "the place is given back when the permit is dropped"]
 #[derive(Debug)]
 pub struct Permit {
-    state: Arc<KeyState>,
+    state: Arc<State>,
 }
 
 impl Permit {
     /// Takes a place; `None` when as many as the bound are taken.
-    pub(super) fn acquire(state: Arc<KeyState>, at_most: u32) -> Option<Self> {
+    pub(super) fn acquire(state: Arc<State>, at_most: u32) -> Option<Self> {
         state.in_flight.enter(at_most).then_some(())?;
+        METRICS.permits.inc();
         Some(Self { state })
-    }
-
-    pub(super) fn state(&self) -> &KeyState {
-        &self.state
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.state.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        METRICS.permits.dec();
     }
 }
 
@@ -55,7 +54,7 @@ mod tests {
 
     #[test]
     fn places_are_given_out_up_to_the_bound_and_come_back_on_drop() {
-        let state = Arc::new(KeyState::default());
+        let state = Arc::new(State::default());
         let first = Permit::acquire(Arc::clone(&state), 2).unwrap();
         let second = Permit::acquire(Arc::clone(&state), 2).unwrap();
         assert!(Permit::acquire(Arc::clone(&state), 2).is_none());
@@ -70,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_panic_gives_the_place_back() {
-        let state = Arc::new(KeyState::default());
+        let state = Arc::new(State::default());
         let held = Permit::acquire(Arc::clone(&state), 1).unwrap();
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             let _held = held;
@@ -83,14 +82,14 @@ mod tests {
     #[test]
     fn a_permit_may_end_on_another_thread() {
         fn sendable<T: Send + Sync + 'static>(_: &T) {}
-        let permit = Permit::acquire(Arc::new(KeyState::default()), 1).unwrap();
+        let permit = Permit::acquire(Arc::new(State::default()), 1).unwrap();
         sendable(&permit);
     }
 
     proptest! {
         #[test]
         fn the_count_is_that_of_the_permits_held(bound in 0..5_u32, enters in prop::collection::vec(any::<bool>(), 0..60)) {
-            let state = Arc::new(KeyState::default());
+            let state = Arc::new(State::default());
             let mut held = Vec::new();
             for enter in enters {
                 if enter {

@@ -1,13 +1,15 @@
-//! How fast: the generic cell rate algorithm, one atomic word per key, no lock.
+//! How fast: the generic cell rate algorithm, one atomic word per key and measure, no lock.
 //!
 //! The word is the theoretical arrival time: the moment at which the key would have used up nothing. Each
-//! request moves it one interval ahead; a request that would move it further than the burst from now is
-//! refused and moves nothing. Exact for any number of threads: the word moves by compare-and-swap only.
+//! request moves it one interval ahead (or, where tokens are counted, as many as it is taken to use); a request
+//! that would move it further than the burst from now is refused and moves nothing. Exact for any number of
+//! threads: the word moves by compare-and-swap only. What was taken for too much is given back in the same unit.
 
 use super::KeyLimits;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const NANOS_PER_MINUTE: u64 = 60 * NANOS_PER_SECOND;
 
 /// A key that may send nothing is asked to come back after an hour: no time would be truthful.
 const NEVER_NANOS: u64 = 3600 * NANOS_PER_SECOND;
@@ -37,6 +39,25 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// What a request of so many tokens takes of a limit a minute. One of more than a minute's worth takes all of it,
+    /// so that it may pass at all: when nothing is used up.
+    pub(super) fn of_tokens(tokens: u64, per_minute: u32) -> Self {
+        Self { interval: token_nanos(tokens, per_minute).min(NANOS_PER_MINUTE), ahead_max: NANOS_PER_MINUTE }
+    }
+
+    /// What it takes, in nanoseconds.
+    pub(super) const fn nanos(self) -> u64 {
+        self.interval
+    }
+}
+
+/// How long so many tokens take to come again, rounded up.
+pub(super) fn token_nanos(tokens: u64, per_minute: u32) -> u64 {
+    let nanos = u128::from(tokens) * u128::from(NANOS_PER_MINUTE);
+    u64::try_from(nanos.div_ceil(u128::from(per_minute.max(1)))).unwrap_or(u64::MAX)
+}
+
 /// One key's use of its rate. Times are nanoseconds since a start that all keys share.
 #[derive(Debug, Default)]
 pub(super) struct Rate(AtomicU64);
@@ -64,6 +85,19 @@ impl Rate {
                 Err(moved) => arrival = moved,
             }
         }
+    }
+
+    /// Gives back what was taken for too much.
+    pub(super) fn give_back(&self, nanos: u64) {
+        let less = |arrival: u64| Some(arrival.saturating_sub(nanos));
+        // It always says yes.
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
+    }
+
+    /// Takes more than was taken, whatever the limit: it was used already.
+    pub(super) fn take_more(&self, nanos: u64, now: u64) {
+        let more = |arrival: u64| Some(arrival.max(now).saturating_add(nanos));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
     }
 
     fn next(arrival: u64, pace: Pace, now: u64) -> Result<u64, u64> {
@@ -153,6 +187,40 @@ mod tests {
             }
             enough
         }
+    }
+
+    #[test]
+    fn tokens_come_again_within_a_minute_and_more_than_a_minutes_worth_takes_it_all() {
+        let rate = Rate::default();
+        let take = |tokens, now| rate.take(Pace::of_tokens(tokens, 600), now);
+        assert_eq!(take(400, 0), Ok(()));
+        assert_eq!(take(201, 0), Err(100 * MS), "a token takes a tenth of a second");
+        assert_eq!(take(200, 0), Ok(()));
+        assert_eq!(take(1, 0), Err(100 * MS));
+        assert_eq!(take(1, 100 * MS), Ok(()));
+        let all = NANOS_PER_MINUTE + 100 * MS;
+        assert_eq!(take(9_999, all - 1), Err(1), "more than a minute's worth waits for all of it");
+        assert_eq!(take(9_999, all), Ok(()));
+        assert_eq!((token_nanos(1, 7), token_nanos(0, 7), token_nanos(u64::MAX, 1)), (8_571_428_572, 0, u64::MAX));
+    }
+
+    #[test]
+    fn what_was_taken_for_too_much_comes_back_and_what_was_used_beyond_is_taken() {
+        let rate = Rate::default();
+        let half = Pace::of_tokens(300, 600);
+        rate.take(half, 0).unwrap();
+        rate.take(half, 0).unwrap();
+        assert!(rate.take(Pace::of_tokens(1, 600), 0).is_err());
+        rate.give_back(half.nanos());
+        rate.take(half, 0).unwrap();
+        rate.take_more(NANOS_PER_MINUTE, 0);
+        assert_eq!(
+            rate.take(Pace::of_tokens(600, 600), NANOS_PER_MINUTE),
+            Err(NANOS_PER_MINUTE),
+            "a debt is waited for"
+        );
+        rate.give_back(u64::MAX);
+        assert!(rate.is_refilled(0));
     }
 
     proptest! {

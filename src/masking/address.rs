@@ -72,7 +72,9 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize, number: &Number<'_>) -> 
         b'/' => {
             is_word(earlier)
                 && !scan.words.before(start, 60, |tag| (tag == Tag::Scheme).then_some(())).is_some_and(
-                    |(_, distance)| distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace),
+                    |((), distance)| {
+                        distance < 60 && !text.slice(start - distance, start).contains(char::is_whitespace)
+                    },
                 )
         }
         b'-' => earlier.is_ascii_alphabetic(),
@@ -84,20 +86,17 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize, number: &Number<'_>) -> 
     let octets = octets(number);
     let address = scan.words.around(start, end, Tag::Ip, 32);
     let addressed = matches!(text.at(end), b':' | b'/') && text.at(end + 1).is_ascii_digit();
-    match version_before(scan, start) {
+    if let Some(near) = version_before(scan, start) {
         // Numbers of releases are small; what is large is denied by the nearest word only.
-        Some(near) => near || !addressed && large(octets) < 2 && !nearer_address(scan, start),
-        None => {
-            let clause =
-                octets.iter().all(|octet| *octet < 20) && !PUBLIC.contains(&octets) && !matches!(octets, [10, ..]);
-            let version = |tag: Tag| (tag == Tag::Version).then_some(());
-            let behind = scan
-                .words
-                .after(end, 14, version)
-                .is_some_and(|(_, distance)| !text.slice(end, end + distance).contains(['\n', '.', ';']));
-            !address && !addressed && (clause || (behind && large(octets) < 2))
-        }
+        return near || !addressed && large(octets) < 2 && !nearer_address(scan, start);
     }
+    let clause = octets.iter().all(|octet| *octet < 20) && !PUBLIC.contains(&octets) && !matches!(octets, [10, ..]);
+    let version = |tag: Tag| (tag == Tag::Version).then_some(());
+    let behind = scan
+        .words
+        .after(end, 14, version)
+        .is_some_and(|((), distance)| !text.slice(end, end + distance).contains(['\n', '.', ';']));
+    !address && !addressed && (clause || (behind && large(octets) < 2))
 }
 
 /// Name servers that everybody knows.
@@ -139,7 +138,7 @@ fn version_before(scan: &Scan<'_>, start: usize) -> Option<bool> {
 /// Whether a word about addresses stands nearer than the one about releases.
 fn nearer_address(scan: &Scan<'_>, start: usize) -> bool {
     let distance = |wanted: Tag| {
-        scan.words.before(start, 32, |tag| (tag == wanted).then_some(())).map_or(usize::MAX, |(_, distance)| distance)
+        scan.words.before(start, 32, |tag| (tag == wanted).then_some(())).map_or(usize::MAX, |((), distance)| distance)
     };
     distance(Tag::Ip) <= distance(Tag::Version)
 }
@@ -210,8 +209,8 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
     let text = scan.text;
     if mark == b'-' && mac_pairs(text.bytes(start, start + 17), b'-') {
         let end = start + 17;
-        if !is_word(text.at(end)) && !(text.at(end) == b'-' && is_word(text.at(end + 1))) && text.before(start) != b'-'
-        {
+        let more = text.at(end) == b'-' && is_word(text.at(end + 1));
+        if !is_word(text.at(end)) && !more && text.before(start) != b'-' {
             add_mac(scan, start, end);
         }
         return end;

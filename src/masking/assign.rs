@@ -64,9 +64,8 @@ impl Assigned {
         else {
             return;
         };
-        let value = assigned(text, start, end)
-            .map(|value| authorization(text, value))
-            .or_else(|| self.quoted(text, end, class));
+        let value =
+            assigned(text, start, end).map(|value| authorization(text, value)).or_else(|| sql(text, end, class));
         let value = value.or_else(|| before_name(text, start, class));
         let found = match value {
             // -pass pass:…, --password-file …
@@ -93,14 +92,13 @@ impl Assigned {
             self.done = self.done.max(end);
         }
     }
+}
 
-    /// IDENTIFIED BY 'value', PASSWORD 'value'
-    fn quoted(&self, text: Text<'_>, end: usize, class: Class) -> Option<Value> {
-        let at = text.skip_spaces(end);
-        (matches!(class, Class::Password | Class::Phrase) && at != end && matches!(text.at(at), b'\'' | b'"'))
-            .then_some(())?;
-        quote(text, at)
-    }
+/// IDENTIFIED BY 'value', PASSWORD 'value'
+fn sql(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
+    let at = text.skip_spaces(end);
+    let named = matches!(class, Class::Password | Class::Phrase);
+    if named && at != end && matches!(text.at(at), b'\'' | b'"') { quote(text, at) } else { None }
 }
 
 /// `key` alone, by the word before it.
@@ -135,6 +133,20 @@ impl Class {
     }
 }
 
+/// `setdefault("DB_PASSWORD", "…")`, `define('DB_PASSWORD', '…')`
+fn argument(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
+    let mark = text.before(start);
+    if !matches!(mark, b'"' | b'\'') || text.before(start - 1) != b'(' || text.at(end) != mark {
+        return None;
+    }
+    let comma = text.skip_spaces(end + 1);
+    let next = text.skip_spaces(comma + 1);
+    if text.at(comma) != b',' || !matches!(text.at(next), b'"' | b'\'') {
+        return None;
+    }
+    quote(text, next).map(|value| Value { setting: Setting::Open, ..value })
+}
+
 /// The value that a sign assigns to a name.
 fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
     let before = text.before(start);
@@ -144,13 +156,8 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         return (from < to).then_some(Value { start: from, end: to, setting: Setting::Closed });
     }
     let mut at = end;
-    // setdefault("DB_PASSWORD", "…"), define('DB_PASSWORD', '…')
-    if matches!(before, b'"' | b'\'') && text.before(start - 1) == b'(' && text.at(end) == before {
-        let comma = text.skip_spaces(end + 1);
-        let next = text.skip_spaces(comma + 1);
-        if text.at(comma) == b',' && matches!(text.at(next), b'"' | b'\'') {
-            return quote(text, next).map(|value| Value { setting: Setting::Open, ..value });
-        }
+    if let Some(value) = argument(text, start, end) {
+        return Some(value);
     }
     let escaped = text.at(at) == b'\\';
     if escaped {
@@ -175,17 +182,13 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         }
     }
     let spaced = text.skip_spaces(at);
-    let flag = start
-        .checked_sub(0)
-        .is_some_and(|start| text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-'));
+    let flag = text.is(start, b"--") || (text.at(start) == b'-' && text.before(start) != b'-');
     let (mark, loose) = match text.at(spaced) {
-        b'=' if text.at(spaced + 1) == b'>' => (2, true),
+        b'=' | b'?' | b':' if matches!(text.bytes(spaced, spaced + 2), b"=>" | b":=" | b"?=") => (2, true),
         b'=' if text.at(spaced + 1) != b'=' && text.at(spaced + 1) != b'~' => {
             (1, spaced != at || text.space(spaced + 1) != 0)
         }
-        b':' if text.at(spaced + 1) == b'=' => (2, true),
         b':' if text.at(spaced + 1) != b':' => (1, false),
-        b'?' if text.at(spaced + 1) == b'=' => (2, true),
         0xEF if text.is(spaced, "：".as_bytes()) => (3, false),
         _ if flag && spaced != at => return value(text, spaced, Setting::Bare),
         _ => return None,
@@ -314,11 +317,8 @@ fn trimmed(text: Text<'_>, start: usize, mut end: usize, setting: Setting) -> us
     loop {
         let last = text.before(end);
         let body = text.bytes(start, end);
-        let unpaired = |open: u8, close: u8| {
-            last == close
-                && body.iter().filter(|byte| **byte == close).count()
-                    > body.iter().filter(|byte| **byte == open).count()
-        };
+        let count = |wanted: u8| body.iter().map(|byte| usize::from(*byte == wanted)).sum::<usize>();
+        let unpaired = |open: u8, close: u8| last == close && count(open) < count(close);
         let stop =
             matches!(last, b',' | b';' | b'\\') || (matches!(last, b'.' | b'?' | b':') && setting != Setting::Closed);
         if start < end && (stop || unpaired(b'(', b')') || unpaired(b'[', b']') || unpaired(b'{', b'}')) {

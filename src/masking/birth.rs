@@ -93,11 +93,11 @@ fn said(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     let clear = |distance: usize| {
         let between = scan.text.slice(start - distance, start);
         (!between.contains(['.', ';', '\n']) || distance < 8)
-            && scan.words.before(start, distance, other).is_none_or(|(_, nearer)| distance <= nearer)
+            && scan.words.before(start, distance, other).is_none_or(|((), nearer)| distance <= nearer)
     };
     let after = |distance: usize| !scan.text.slice(end, end + distance).contains(['.', ',', ';', '\n', '"', ':']);
-    scan.words.before(start, REACH, birth).is_some_and(|(_, distance)| clear(distance))
-        || scan.words.after(end, 12, birth).is_some_and(|(_, distance)| after(distance))
+    scan.words.before(start, REACH, birth).is_some_and(|((), distance)| clear(distance))
+        || scan.words.after(end, 12, birth).is_some_and(|((), distance)| after(distance))
 }
 
 /// A date in digits: 1990-05-03, 03.05.1990, 5/3/90, 19900503.

@@ -108,7 +108,7 @@ fn joined(left: u8, right: u8) -> bool {
         && right.is_ascii_alphanumeric()
         && !(left.is_ascii_lowercase() && right.is_ascii_uppercase())
         && left.is_ascii_digit() == right.is_ascii_digit())
-        || (left >= 0xC3 && left < 0xCA && right.is_ascii_alphabetic())
+        || ((0xC3..0xCA).contains(&left) && right.is_ascii_alphabetic())
         || (left.is_ascii_alphabetic() && (0xC3..0xC6).contains(&right))
 }
 

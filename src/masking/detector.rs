@@ -7,7 +7,7 @@ use super::{
     overlap,
     placeholder::{self, Masked, StableKey},
     plain::plain,
-    scan,
+    repeat, scan,
     text::Text,
 };
 use std::sync::Arc;
@@ -53,11 +53,16 @@ impl Detector {
 
     /// The text with a placeholder for each finding, numbered within this text.
     pub fn mask(&self, text: &str) -> Masked {
-        placeholder::mask(text, &self.find(text), None)
+        placeholder::mask(text, &self.find_everywhere(text), None)
     }
 
     /// The text with placeholders that stay the same for the same value from text to text, as long as the key does.
     pub fn mask_stable(&self, text: &str, key: &StableKey) -> Masked {
-        placeholder::mask(text, &self.find(text), Some(key))
+        placeholder::mask(text, &self.find_everywhere(text), Some(key))
+    }
+
+    /// What is masked: the findings, and all other places of their values.
+    fn find_everywhere(&self, text: &str) -> Vec<Finding> {
+        repeat::everywhere(Text::new(text), self.find(text))
     }
 }

@@ -60,7 +60,8 @@ fn card(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
     }
     let said = scan.says(number.start, number.end, |tag| tag == Tag::Card);
     // Beside its name a card may be of an issuer that no list has.
-    if !issued(number.digits) && !(said && matches!(number.digit(0), 3..=6)) {
+    let card_like = said && matches!(number.digit(0), 3..=6);
+    if !issued(number.digits) && !card_like {
         return None;
     }
     let printed = number.shape(&[4, 4, 4, 4])

@@ -114,9 +114,8 @@ fn bare(text: Text<'_>, place: usize, last: bool, known: &dyn Fn(&str) -> bool) 
     Reading::Found(Mention { name, end: at, double: false, encoded: false, before: "", after: "" })
 }
 
-/// A name behind an opening bracket, up to the closing one.
-fn bracketed(text: Text<'_>, start: usize, closing: [&str; 2], last: bool, known: &dyn Fn(&str) -> bool) -> Reading {
-    let [close, second] = closing;
+/// The letters, digits and separators at a place as one name, and where they end.
+fn spelled(text: Text<'_>, start: usize, close: &str) -> (String, usize) {
     let mut at = start;
     let mut name = String::new();
     while name.len() <= NAME_MAX && at - start < MENTION_MAX {
@@ -142,7 +141,13 @@ fn bracketed(text: Text<'_>, start: usize, closing: [&str; 2], last: bool, known
             break;
         }
     }
-    let name = name.trim_end_matches('_').to_owned();
+    (name.trim_end_matches('_').to_owned(), at)
+}
+
+/// A name behind an opening bracket, up to the closing one.
+fn bracketed(text: Text<'_>, start: usize, closing: [&str; 2], last: bool, known: &dyn Fn(&str) -> bool) -> Reading {
+    let [close, second] = closing;
+    let (name, at) = spelled(text, start, close);
     if text.len() <= at || (!last && text.at(at) == b'\\' && text.len() == at + 1) {
         // An answer that breaks off behind the index.
         return if !last {

@@ -247,7 +247,11 @@ mod tests {
 
     fn names(text: &str) -> Vec<String> {
         let found = Detector::new().unwrap().find(text);
-        found.iter().filter(|it| it.kind == Kind::Person).map(|it| text[it.start..it.end].to_owned()).collect()
+        found
+            .iter()
+            .filter(|it| it.kind == Kind::Person)
+            .map(|it| text.get(it.start..it.end).unwrap().to_owned())
+            .collect()
     }
 
     #[test]

@@ -88,10 +88,8 @@ fn code(scan: &Scan<'_>, start: usize, end: usize) -> Option<(Vec<u8>, usize)> {
 /// Digits, a dash (or the sign of a century), and what follows in one run.
 fn joined(scan: &Scan<'_>, start: usize, end: usize) -> Option<(Vec<u8>, usize)> {
     let text = scan.text;
-    let mark = match text.at(end) {
-        mark @ (b'-' | b'+' | b' ') => mark,
-        _ => return None,
-    };
+    let (b'-' | b'+' | b' ') = text.at(end) else { return None };
+    let mark = text.at(end);
     let last = text.run(end + 1, 5, |byte| byte.is_ascii_alphanumeric());
     let tail = text.bytes(end + 1, last);
     let fits = match end - start {

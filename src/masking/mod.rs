@@ -26,6 +26,7 @@ mod overlap;
 mod person;
 mod placeholder;
 mod plain;
+mod repeat;
 mod restore;
 mod scan;
 mod sealed;

@@ -128,7 +128,9 @@ pub(super) fn mask(text: &str, findings: &[Finding], key: Option<&StableKey>) ->
     let mut counts = Counts::default();
     let mut map = Map { held: HashMap::new(), manner: Manner::Free };
     let mut masked = String::with_capacity(text.len());
-    if !findings.is_empty() {
+    if findings.is_empty() {
+        masked.push_str(text);
+    } else {
         let mut names = Names::new(text, key);
         let view = Text::new(text);
         let mut json = JsonState::default();
@@ -159,8 +161,6 @@ pub(super) fn mask(text: &str, findings: &[Finding], key: Option<&StableKey>) ->
                 break;
             }
         }
-    } else {
-        masked.push_str(text);
     }
     Masked { text: masked, map, counts, findings: findings.to_vec() }
 }

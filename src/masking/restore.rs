@@ -182,13 +182,12 @@ impl JsonState {
 
     fn step(&mut self, byte: u8) {
         match self.stage {
-            Stage::Begin if byte.is_ascii_whitespace() => {}
+            Stage::Begin | Stage::Opened(_) if byte.is_ascii_whitespace() => {}
             Stage::Begin if matches!(byte, b'{' | b'[') => self.stage = Stage::Opened(byte),
             Stage::Begin => {
                 self.stage = Stage::Text;
                 self.fence(byte);
             }
-            Stage::Opened(_) if byte.is_ascii_whitespace() => {}
             Stage::Opened(open) => {
                 let json = matches!((open, byte), (b'{', b'"' | b'}') | (b'[', b'"' | b'{' | b'[' | b']'));
                 self.stage = if json { Stage::Json } else { Stage::Text };
@@ -226,7 +225,7 @@ impl JsonState {
                 self.word = 0;
             }
             _ if self.ticks == 3 && WORD.get(usize::from(self.word)) == Some(&byte.to_ascii_lowercase()) => {
-                self.word += 1
+                self.word += 1;
             }
             b'\n' | b'\r' if self.ticks == 3 && usize::from(self.word) == WORD.len() => {
                 *self = Self::default();

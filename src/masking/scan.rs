@@ -38,7 +38,7 @@ impl Scan<'_> {
     pub(super) fn says(&self, start: usize, end: usize, wanted: impl Fn(Tag) -> bool) -> bool {
         let ask = |tag: Tag| (wanted(tag) || names_a_number(tag)).then(|| wanted(tag));
         let yes = |tag: Tag| wanted(tag).then_some(());
-        let near = self.words.before(start, REACH_BEFORE, yes).map(|(_, distance)| distance);
+        let near = self.words.before(start, REACH_BEFORE, yes).map(|((), distance)| distance);
         let near = near.filter(|distance| still_speaks(self.text.slice(start - distance, start)));
         let nearest = self.words.before(start, REACH_BEFORE, ask).map(|(_, distance)| distance);
         match (near, nearest) {
@@ -52,7 +52,7 @@ impl Scan<'_> {
     /// Whether a word with that tag stands right before a place, with nothing but signs between.
     pub(super) fn labelled(&self, start: usize, tag: Tag) -> bool {
         let near = self.words.before(start, 24, |found| (found == tag).then_some(()));
-        near.is_some_and(|(_, distance)| {
+        near.is_some_and(|((), distance)| {
             let between = self.text.slice(start - distance, start);
             between.split(|letter: char| !letter.is_alphabetic()).all(|word| word.is_empty() || COPULAS.contains(&word))
                 && !between.contains(|letter: char| letter.is_ascii_digit())
@@ -67,8 +67,8 @@ impl Scan<'_> {
         let money = matches!(self.text.before(start), b'$' | b'#' | b'%' | b'*')
             || self.text.is(start.saturating_sub(3), "€".as_bytes())
             || self.text.is(start.saturating_sub(2), "£".as_bytes());
-        let before = self.words.before(start, 14, count).is_some_and(|(_, distance)| {
-            same_line(distance) && self.words.before(start, 14, named).is_none_or(|(_, nearer)| distance < nearer)
+        let before = self.words.before(start, 14, count).is_some_and(|((), distance)| {
+            same_line(distance) && self.words.before(start, 14, named).is_none_or(|((), nearer)| distance < nearer)
         });
         let unit = self.words.after(end, 2, count).is_some_and(|_| self.text.at(end) != b',');
         money || before || unit
@@ -264,8 +264,8 @@ fn bounded(text: Text<'_>, number: &Number<'_>) -> bool {
         b'-' if plus => !later.is_ascii_digit(),
         b'-' | b'/' | b'_' => !is_word(later),
         b',' if number.is_no_amount() => true,
-        b'.' | b',' => !later.is_ascii_digit() && !(after == b'.' && later.is_ascii_alphabetic()),
-        b':' => !later.is_ascii_digit(),
+        b'.' => !later.is_ascii_alphanumeric(),
+        b',' | b':' => !later.is_ascii_digit(),
         b'x' | b'e' => start + 7 <= end && super::telephone::extended(text, end) != end,
         b'@' | b'%' | b'+' | b'*' | b'=' | b'^' => false,
         // 1961-05-12T00:00:00Z

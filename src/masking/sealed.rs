@@ -102,7 +102,7 @@ pub(super) fn find_jwt(scan: &mut Scan<'_>, hit: Hit) {
         parts += 1;
     }
     if (claims && 3 <= parts) || parts == 5 || (claims && text.at(end) == b'.' && first - hit.start >= 12) {
-        let end = if claims && 3 <= parts && parts < 5 { part(second + 1) } else { end };
+        let end = if claims && (3..5).contains(&parts) { part(second + 1) } else { end };
         scan.add(Kind::Jwt, hit.start, end, Rank::Proved);
     } else if claims && 12 <= second - first {
         scan.add(Kind::Jwt, hit.start, second, Rank::Shaped);

@@ -323,7 +323,8 @@ pub(super) fn class(name: &str) -> Option<Class> {
     let whole =
         PASSWORDS.iter().any(|name| name.contains(' ') && spaced.ends_with(name)) || spaced.ends_with("session id");
     if KEYS.contains(&last) || KEYS.contains(&joined.as_str()) || (last == "key" && KEY_OWNERS.contains(&owner)) {
-        return Some(if owner == "secret" || last == "secretkey" { Class::Password } else { Class::Key });
+        let chosen = owner == "secret" || last == "secretkey";
+        return Some(if chosen { Class::Password } else { Class::Key });
     }
     if PASSWORDS.contains(&last) || whole {
         return Some(Class::Password);

@@ -182,7 +182,8 @@ pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
     };
     let reference = || if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) };
     let code = matches!(setting, Setting::Bare | Setting::Open) && is_code(value);
-    looks && !code && !reference() && !(setting == Setting::Bare && is_alias(bytes)) && !is_placeholder(value)
+    let alias = || setting == Setting::Bare && is_alias(bytes);
+    looks && !code && !reference() && !alias() && !is_placeholder(value)
 }
 
 /// A call, an index, a path of names, or words of a script without spaces: no value that someone chose.
@@ -207,7 +208,7 @@ fn is_password(value: &str, setting: Setting) -> bool {
     }
     let mixed = value.chars().any(char::is_uppercase) && value.chars().skip(1).any(char::is_lowercase);
     match setting {
-        Setting::Quoted | Setting::Closed => 4 <= letters && !(value.starts_with('/') && !digit),
+        Setting::Quoted | Setting::Closed => 4 <= letters && (digit || !value.starts_with('/')),
         Setting::Bare => 5 <= letters && (digit && (alphabetic || 6 <= letters) || symbol && alphabetic),
         Setting::Open => {
             (6 <= letters && alphabetic && (digit && (symbol || 8 <= letters || mixed) || symbol && mixed))
@@ -269,7 +270,7 @@ fn is_random(bytes: &[u8], least: usize, closed: bool) -> bool {
 }
 
 fn is_path(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"/") && !bytes.ends_with(b"=") && bytes.iter().filter(|byte| **byte == b'/').count() > 1
+    bytes.starts_with(b"/") && !bytes.ends_with(b"=") && bytes.iter().skip(1).any(|byte| *byte == b'/')
         || bytes.starts_with(b"./")
         || bytes.starts_with(b"~/")
         || bytes.windows(3).any(|part| part == b"://")

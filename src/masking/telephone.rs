@@ -336,7 +336,7 @@ fn led(scan: &Scan<'_>, start: usize) -> bool {
     }
     // call(1234567, 7654321)
     let label = scan.words.before(start, 48, |tag| (tag == Tag::Phone).then_some(()));
-    if label.is_some_and(|(_, distance)| {
+    if label.is_some_and(|((), distance)| {
         text.at(start - distance) == b'(' && text.at(start - distance + 1).is_ascii_digit()
     }) {
         return false;
@@ -481,12 +481,11 @@ fn dated(number: &Number<'_>) -> bool {
     let lens: Vec<usize> = number.groups.iter().map(|group| group.len).collect();
     let year = |value: u64| (1900..=2099).contains(&value);
     match lens.as_slice() {
-        [4, 2, 2, ..] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
+        [4, 2, 2, ..] | [8, 4 | 6] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
         [4, 4] => year(number.value(0, 4)) && year(number.value(4, 8)),
         [a @ (1 | 2), b @ (1 | 2), 4, ..] => {
             number.value(0, *a) <= 31 && number.value(*a, a + b) <= 31 && year(number.value(a + b, a + b + 4))
         }
-        [8, 4 | 6] => year(number.value(0, 4)) && number.value(4, 6) <= 12 && number.value(6, 8) <= 31,
         [8] => {
             year(number.value(0, 4)) && (1..=12).contains(&number.value(4, 6)) && (1..=31).contains(&number.value(6, 8))
         }

@@ -357,9 +357,10 @@ pub(super) fn is_dummy(value: &[u8]) -> bool {
         b"notreal",
     ];
     let lower = value.to_ascii_lowercase();
-    DUMMIES.iter().any(|dummy| {
-        lower.windows(dummy.len()).any(|part| part.first() == dummy.first() && part == *dummy)
-            && (dummy.len() * 8 > lower.len() || lower.len() < 24)
+    let outweighs = |dummy: &[u8]| lower.len() < 24.max(dummy.len() * 8);
+    (0..lower.len()).any(|at| {
+        let rest = lower.get(at..).unwrap_or(&[]);
+        DUMMIES.iter().any(|dummy| dummy.first() == rest.first() && rest.starts_with(dummy) && outweighs(dummy))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Passwords and tokens in the authority of URLs: scheme://user:password@host.
+//! Passwords and tokens in the authority of URLs: <scheme://user:password@host>.
 
 use super::{
     assign::is_reference,

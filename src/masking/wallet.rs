@@ -72,7 +72,7 @@ fn decode58(code: &[u8], alphabet: &[u8; 58]) -> Option<[u8; 25]> {
     Some(bytes)
 }
 
-/// SegWit and Taproot addresses (BIP 173, BIP 350), Litecoin's and Cardano's.
+/// `SegWit` and Taproot addresses (BIP 173, BIP 350), Litecoin's and Cardano's.
 fn is_bech32(code: &[u8]) -> bool {
     const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
     let lower = code.to_ascii_lowercase();
@@ -90,9 +90,13 @@ fn is_bech32(code: &[u8]) -> bool {
             }
         }
     };
-    human.iter().for_each(|byte| step(u32::from(*byte) >> 5));
+    for byte in human {
+        step(u32::from(*byte) >> 5);
+    }
     step(0);
-    human.iter().for_each(|byte| step(u32::from(*byte) & 31));
+    for byte in human {
+        step(u32::from(*byte) & 31);
+    }
     for letter in data {
         let Some(value) = BECH32.iter().position(|other| other == letter) else { return false };
         step(u32::try_from(value).unwrap_or(0));

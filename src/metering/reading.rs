@@ -54,6 +54,11 @@ impl Tokens {
             .fold(self.input, u64::saturating_add)
     }
 
+    /// All that came out, whatever its class.
+    pub fn output_all(&self) -> u64 {
+        self.output.saturating_add(self.audio_output).saturating_add(self.image_output)
+    }
+
     /// Adds others, class by class.
     pub fn add(&mut self, more: &Self) {
         for (sum, more) in [

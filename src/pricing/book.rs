@@ -261,6 +261,22 @@ impl PriceBook {
         &self.rows
     }
 
+    /// The rows that may price a provider's models, its own first, and what their prices are multiplied by.
+    pub fn rows_of(&self, provider: &str) -> Vec<(&PriceRow, Factor)> {
+        let terms = self.terms.get(provider);
+        let like = terms.and_then(|terms| terms.like.as_deref());
+        let own_times = terms.filter(|_| like.is_none()).map_or(Factor::ONE, |terms| terms.times);
+        let of = |name: &str, times| {
+            let rows = self.rows.iter().filter(move |row| row.provider == name);
+            rows.map(|row| (row, times)).collect::<Vec<_>>()
+        };
+        let mut rows = of(provider, own_times);
+        if let (Some(like), Some(terms)) = (like, terms) {
+            rows.extend(of(like, terms.times));
+        }
+        rows
+    }
+
     /// A row's version, and behind `*` what its prices are multiplied by where that changes them.
     pub fn version_by_terms(&self, row: &PriceRow, times: Factor) -> String {
         let mut version = self.row_version(row);

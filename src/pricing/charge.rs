@@ -32,6 +32,31 @@ pub struct Charge {
     pub saturated: bool,
 }
 
+impl Charge {
+    /// Adds what another attempt of the same exchange cost.
+    pub fn add(&mut self, more: Self) {
+        let sum = self.cost.nanos().checked_add(more.cost.nanos());
+        self.saturated |= more.saturated || sum.is_none();
+        self.cost = self.cost.saturating_add(more.cost);
+        if self.price_version.is_empty() {
+            self.price_version = more.price_version;
+        } else if !more.price_version.is_empty() && more.price_version != self.price_version {
+            self.price_version = format!("{}+{}", self.price_version, more.price_version);
+        }
+        for (class, cost) in more.breakdown {
+            match self.breakdown.iter_mut().find(|(known, _)| *known == class) {
+                Some((_, sum)) => *sum = sum.saturating_add(cost),
+                None => self.breakdown.push((class, cost)),
+            }
+        }
+        self.unpriced.extend(more.unpriced);
+        let place = |name: &str| Class::ALL.iter().position(|class| class.name() == name);
+        self.breakdown.sort_by_key(|(class, _)| place(class));
+        self.unpriced.sort_by_key(|class| place(class));
+        self.unpriced.dedup();
+    }
+}
+
 /// Prices are pico-dollars, and uses and factors are counted in thousandths, so products are atto-dollars.
 const ATTOS_PER_NANO: i128 = 1_000_000_000;
 

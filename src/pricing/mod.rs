@@ -2,6 +2,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod book;
+pub mod bound;
 pub mod charge;
 mod class;
 mod names;

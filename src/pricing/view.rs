@@ -64,6 +64,12 @@ pub fn find(book: &PriceBook, provider: &str, model: &str, at: Timestamp) -> Opt
     Some(view(book, provider, (row, times)))
 }
 
+/// All rows of a book, each for every provider that it may price.
+pub fn all(book: &PriceBook) -> Vec<RowView> {
+    let of = |provider| book.rows_of(provider).into_iter().map(move |found| view(book, provider, found));
+    book.providers().into_iter().flat_map(of).collect()
+}
+
 fn view(book: &PriceBook, provider: &str, (row, times): (&PriceRow, Factor)) -> RowView {
     let all = || std::iter::once(&row.prices).chain(row.variants.iter().map(|variant| &variant.prices));
     let named = |class: &Class| all().any(|prices| class.price(prices).is_some());

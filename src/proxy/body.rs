@@ -53,12 +53,14 @@ pub(super) struct Carried {
 }
 
 impl Carried {
-    /// Reads what names the model, if the body does. Gives what the body asks for and how many bytes were read.
+    /// Reads what names the model, if the body does. Gives what the body asks for and how many bytes were read. With
+    /// `bounds` a body is read that need not be but for the bounds that it may set on its answer.
     pub(super) async fn read(
         &mut self,
         session: &mut Session,
         routed: &Routed,
         settings: &Settings,
+        bounds: bool,
     ) -> Result<(Ask, u64), Unread> {
         let declared = declared_length(session);
         if declared.is_some_and(|length| length > settings.body_bytes_max) {
@@ -70,14 +72,19 @@ impl Carried {
             model.as_deref().map_or(Ok(()), check_model).map_err(bad_body)?;
             return Ok((Ask { model, ..Ask::default() }, 0));
         }
+        let bytes = if session.is_body_empty() { Some(0) } else { declared };
+        let unread = Ask { bytes, ..Ask::default() };
+        if *place == ModelPlace::Path && bounds && bytes != Some(0) {
+            return self.read_bounds(session, unread, settings).await;
+        }
         if matches!(place, ModelPlace::Path | ModelPlace::None) || session.is_body_empty() {
-            return Ok((Ask::default(), 0));
+            return Ok((unread, 0));
         }
         // Copied, because reading the body needs the session.
         let headers = content_headers(session);
         let head = BodyHead::read(&headers).map_err(bad_body)?;
         let Some(mut reader) = BodyReader::new(place, head).map_err(bad_body)? else {
-            return Ok((Ask::default(), 0));
+            return Ok((unread, 0));
         };
         self.only_space_follows = reader.ends_itself();
         continue_expected(session).await?;
@@ -86,7 +93,30 @@ impl Carried {
         let ask = reader.finish(&bytes, settings.decoded_bytes_max).map_err(bad_body)?;
         let read = bytes.len() as u64;
         self.held = Some(bytes);
-        Ok((ask, read))
+        Ok((Ask { bytes: ask.bytes.or(Some(read)), ..ask }, read))
+    }
+
+    /// Reads a body for its bounds alone: the model stands elsewhere, so nothing about it can be wrong.
+    async fn read_bounds(
+        &mut self,
+        session: &mut Session,
+        unread: Ask,
+        settings: &Settings,
+    ) -> Result<(Ask, u64), Unread> {
+        /// No body of a provider whose models stand in the path has such a member.
+        static NOWHERE: ModelPlace = ModelPlace::Json(String::new());
+        let headers = content_headers(session);
+        let Ok(head) = BodyHead::read(&headers) else { return Ok((unread, 0)) };
+        let reader = if head.is_encoded() { Ok(None) } else { BodyReader::new(&NOWHERE, head) };
+        let Ok(Some(mut reader)) = reader else { return Ok((unread, 0)) };
+        continue_expected(session).await?;
+        let deadline = clock::instant() + settings.body_read_max;
+        let body = self.collect(session, &mut reader, unread.bytes, (settings.body_bytes_max, deadline)).await?;
+        let read = body.len() as u64;
+        let bytes = unread.bytes.or(Some(read));
+        let ask = reader.finish(&body, settings.decoded_bytes_max).unwrap_or_default();
+        self.held = Some(body);
+        Ok((Ask { model: None, fallback_models: Vec::new(), bytes, ..ask }, read))
     }
 
     async fn collect(
@@ -254,7 +284,7 @@ pub(super) fn declared_length(session: &Session) -> Option<u64> {
 }
 
 /// Tells a caller that waits for it to send its body. Saying so must not close the connection afterwards.
-async fn continue_expected(session: &mut Session) -> Result<(), Unread> {
+pub(super) async fn continue_expected(session: &mut Session) -> Result<(), Unread> {
     if !session.req_header().headers.contains_key(header::EXPECT) {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use crate::{
         arrive::METHODS,
         refusal::{Kind, Refusal},
     },
+    prompt::{self, refusal::No},
 };
 use bytes::Bytes;
 use pingora_error::Result;
@@ -22,7 +23,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Answers with a refusal from `request_filter`.
 pub(super) async fn refuse(session: &mut Session, passage: &mut Passage, refusal: Refusal) -> Result<bool> {
     passage.exchange.refused(&refusal);
-    let (head, body) = answer(passage, &refusal)?;
+    let (head, body) = answer(session, passage, &refusal)?;
     drain(session).await;
     session.write_response_header(Box::new(head), false).await?;
     session.write_response_body(Some(body), true).await?;
@@ -32,20 +33,25 @@ pub(super) async fn refuse(session: &mut Session, passage: &mut Passage, refusal
 /// Answers with a refusal from `fail_to_proxy`; the connection closes afterwards.
 pub(super) async fn write_last(session: &mut Session, passage: &mut Passage, refusal: Refusal) {
     passage.exchange.refused(&refusal);
-    let Ok((head, body)) = answer(passage, &refusal) else { return };
+    let Ok((head, body)) = answer(session, passage, &refusal) else { return };
     drain(session).await;
     if let Err(error) = session.write_error_response(head, body).await {
         tracing::debug!(error = error.etype().as_str(), "the caller did not take our answer");
     }
 }
 
-fn answer(passage: &Passage, refusal: &Refusal) -> Result<(ResponseHeader, Bytes)> {
+fn answer(session: &Session, passage: &Passage, refusal: &Refusal) -> Result<(ResponseHeader, Bytes)> {
     let id = passage.exchange.arrival.id;
-    let body = Bytes::from(refusal.body(id));
+    // The security gateway has an envelope of its own.
+    let is_prompt = prompt::is_surface(session.req_header().raw_path());
+    let body = Bytes::from(if is_prompt { No::from(refusal.clone()).body() } else { refusal.body(id) });
     let mut head = ResponseHeader::build(refusal.kind.status(), Some(6))?;
     head.insert_header("Content-Type", "application/json")?;
     head.insert_header("Content-Length", body.len())?;
     head.insert_header(REQUEST_ID, id.as_str())?;
+    if is_prompt {
+        head.insert_header("x-request-id", id.as_str())?;
+    }
     if let Some(seconds) = refusal.retry_after_seconds {
         head.insert_header("Retry-After", seconds)?;
     }
@@ -60,7 +66,7 @@ fn answer(passage: &Passage, refusal: &Refusal) -> Result<(ResponseHeader, Bytes
 }
 
 /// Reads a small rest of the request's body. Callers that wait for `100 Continue` have sent none.
-async fn drain(session: &mut Session) {
+pub(super) async fn drain(session: &mut Session) {
     if session.is_body_done() || session.req_header().headers.contains_key("expect") {
         return;
     }

@@ -106,6 +106,11 @@ impl Drain {
         drains
     }
 
+    /// Whether the caller has gone and its answer is drained, for the hooks.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_begun(&self) -> bool {
         self.begun.is_some()
     }

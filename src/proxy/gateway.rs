@@ -5,7 +5,7 @@ use super::{
     body::{Carried, Unread},
     downstream,
     drain::Places,
-    fault, head_time, own, peer,
+    fault, head_time, hold, own, peer,
     usage_mode::AskedUsage,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         target::{BadTarget, Target},
     },
     metering::prompt::Prompt,
+    prompt,
     providers::provider::{DrainBounds, EndpointKind},
 };
 use async_trait::async_trait;
@@ -42,6 +43,8 @@ use std::{
 /// The header that every answer carries.
 pub(super) const REQUEST_ID: &str = "X-Gateway-Request-Id";
 
+/// The status of an answer that goes on as a WebSocket.
+const SWITCHED: u16 = 101;
 /// A body that is passed on must come at least so fast, on the whole.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
@@ -124,6 +127,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Box<Passage>) -> Result<bool> {
+        if prompt::is_surface(session.req_header().raw_path()) && !downstream::has_fragment(session) {
+            return own::serve_prompt(&self.own, session, passage).await;
+        }
         let parsed = if downstream::has_fragment(session) {
             Err(BadTarget::Character)
         } else {
@@ -223,7 +229,7 @@ impl ProxyHttp for Gateway {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         passage: &mut Box<Passage>,
@@ -234,6 +240,10 @@ impl ProxyHttp for Gateway {
         }
         if let Some(asked) = &mut passage.asked_usage {
             asked.edit(body, end, &mut answer.bytes_out);
+        }
+        let may_hold = end && answer.status != SWITCHED && !head_time::is_drained(session);
+        if may_hold && let Some(hold) = passage.exchange.has_answer() {
+            hold::hold_end(session, hold);
         }
         Ok(None)
     }
@@ -331,13 +341,18 @@ impl Gateway {
         let identified = identified?;
         passage.exchange.caller = Some(Arc::clone(&identified.key));
         self.gate.check_head(routed, &identified.key, &session.req_header().headers)?;
-        let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings).await?;
+        let bounds = self.gate.reads_bounds(routed, &identified.key);
+        let (ask, bytes_in) = passage.carried.read(session, routed, &self.gate.settings, bounds).await?;
         passage.exchange.bytes_in = bytes_in;
         let asked = passage.exchange.asked.insert(asked(routed, ask));
         let mode = identified.key.usage_mode;
-        passage.exchange.admission = Some(self.gate.admit(routed, identified, asked)?);
+        let at = passage.exchange.arrival.time;
+        passage.exchange.admission = Some(self.gate.admit(routed, identified, asked, at)?);
         if mode == UsageMode::Inject {
             passage.asked_usage = AskedUsage::ask(routed, &session.req_header().headers, &mut passage.carried);
+        }
+        if let Some(hold) = passage.exchange.goes_out() {
+            hold::wait(hold).await;
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! A caller's connection as the hooks need it: the time that a request's head may take is bounded, and an answer whose caller has
-//! gone may be drained (see `drain`).
+//! gone may be drained (see `drain`), and the end of an answer may be held (see `hold`).
 //!
 //! Pingora bounds the wait for each read, so a head that comes byte by byte would hold its connection for ever. Here the
 //! time runs from a head's first byte until the hooks say that the head has arrived; then the connection ends. HTTP/2 is left
 //! alone: what is read there is no head but frames.
 
-use super::drain::{Drain, Places};
+use super::{
+    drain::{Drain, Places},
+    hold::Held,
+};
 use crate::{
     base::clock::{self, Duration, Instant},
     providers::provider::DrainBounds,
@@ -29,7 +32,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -62,6 +65,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for HeadTimed<A> {
             began: None,
             alarm: None,
             drain: Drain::default(),
+            held: Held::default(),
         };
         self.app.process_new(Box::new(timed), shutdown).await
     }
@@ -93,6 +97,16 @@ pub(super) fn was_drained(session: &Session, is_whole: bool) -> bool {
     timed(session).is_some_and(|timed| timed.drain.end(is_whole))
 }
 
+/// Whether the caller has gone and its answer is being drained.
+pub(super) fn is_drained(session: &Session) -> bool {
+    timed(session).is_some_and(|timed| timed.drain.is_draining())
+}
+
+/// Where what is written to this caller can be held; `None` over HTTP/2.
+pub(super) fn held(session: &Session) -> Option<&Held> {
+    timed(session).map(|timed| &timed.held)
+}
+
 fn timed(session: &Session) -> Option<&Timed> {
     (**session.as_http1()?.stream()).as_any().downcast_ref::<Timed>()
 }
@@ -117,6 +131,7 @@ struct Timed {
     /// Set once such a head has to be waited for.
     alarm: Option<Pin<Box<Sleep>>>,
     drain: Drain,
+    held: Held,
 }
 
 impl Timed {
@@ -184,6 +199,7 @@ impl AsyncRead for Timed {
 
 impl AsyncWrite for Timed {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.held.poll(context));
         if self.drain.is_deaf() {
             return Poll::Ready(self.drain.count(bytes.len()).map(|()| bytes.len()));
         }
@@ -210,6 +226,7 @@ impl AsyncWrite for Timed {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.held.poll(context));
         let length = slices.iter().map(|slice| slice.len()).sum();
         if self.drain.is_deaf() {
             return Poll::Ready(self.drain.count(length).map(|()| length));

@@ -126,7 +126,7 @@ impl ShutdownSignalWatch for Signals {
     }
 }
 
-fn server_conf(settings: &Settings, attempts_max: u8) -> ServerConf {
+pub(super) fn server_conf(settings: &Settings, attempts_max: u8) -> ServerConf {
     let from = &settings.server;
     let mut conf = ServerConf {
         threads: from.threads,

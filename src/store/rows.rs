@@ -2,6 +2,7 @@
 
 use crate::{
     auth::{
+        ceiling::Ceiling,
         entitlement::Entitlement,
         key::{Environment, KeyRecord, UsageMode},
         port::{Organization, StoreDown},
@@ -18,12 +19,24 @@ use serde::de::DeserializeOwned;
 pub(super) struct OrganizationRow {
     id: String,
     name: String,
+    limits: String,
+    ceiling: Option<String>,
+    disabled_at: Option<i64>,
     created_at: i64,
 }
 
-impl From<OrganizationRow> for Organization {
-    fn from(row: OrganizationRow) -> Self {
-        Self { id: OrganizationId::new(row.id), name: row.name, created_at: Timestamp::from_millis(row.created_at) }
+impl TryFrom<OrganizationRow> for Organization {
+    type Error = StoreDown;
+
+    fn try_from(row: OrganizationRow) -> Result<Self, StoreDown> {
+        Ok(Self {
+            limits: json(&row.id, "limits", &row.limits)?,
+            ceiling: row.ceiling.map_or_else(|| Ok(Ceiling::default()), |text| json(&row.id, "ceiling", &text))?,
+            disabled_at: row.disabled_at.map(Timestamp::from_millis),
+            id: OrganizationId::new(row.id),
+            name: row.name,
+            created_at: Timestamp::from_millis(row.created_at),
+        })
     }
 }
 
@@ -39,6 +52,8 @@ pub(super) struct KeyRow {
     scopes: String,
     entitlements: String,
     limits: String,
+    organization_limits: String,
+    organization_disabled_at: Option<i64>,
     usage_mode: String,
     created_at: i64,
     expires_at: Option<i64>,
@@ -62,6 +77,8 @@ impl TryFrom<KeyRow> for KeyRecord {
             scopes: json(&row.id, "scopes", &row.scopes)?,
             entitlements: entitlements.into(),
             limits: json(&row.id, "limits", &row.limits)?,
+            organization_limits: json(&row.id, "organization_limits", &row.organization_limits)?,
+            organization_disabled: row.organization_disabled_at.is_some(),
             usage_mode,
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: row.expires_at.map(Timestamp::from_millis),
@@ -78,5 +95,5 @@ fn json<T: DeserializeOwned>(id: &str, column: &str, text: &str) -> Result<T, St
 
 /// A record that cannot be read must not be guessed at: its key is refused as if the store were down.
 fn unreadable(id: &str, column: &str) -> StoreDown {
-    StoreDown::new(format!("column {column} of key {id} is unreadable; was it written by a newer version?"))
+    StoreDown::new(format!("column {column} of {id} is unreadable; was it written by a newer version?"))
 }

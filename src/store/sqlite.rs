@@ -3,23 +3,25 @@
 //! Write-ahead log, so that requests read while somebody writes; every commit is on disk before it is confirmed, so
 //! that no revocation is lost; the file belongs to its owner alone. Several processes may open it at once.
 
-use super::{
-    rows::{KeyRow, OrganizationRow},
-    settings::Settings,
-};
+mod alerts;
+mod audit;
+mod budgets;
+mod registry;
+
+use super::{rows::KeyRow, settings::Settings};
 use crate::{
     auth::{
         key::{KeyHash, KeyRecord},
-        port::{KeyStore, Organization, Page, Registry, RegistryError, Revocation, StoreDown},
+        port::{KeyStore, StoreDown},
     },
     base::{
         clock::{self, Duration, Timestamp},
-        ids::{KeyId, OrganizationId},
+        ids::KeyId,
     },
 };
 use async_trait::async_trait;
 use sqlx::{
-    ConnectOptions, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -28,6 +30,7 @@ use std::{
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("schema/control");
@@ -61,6 +64,8 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// Who is written down as having changed something.
+    who: Arc<str>,
 }
 
 impl SqliteStore {
@@ -78,7 +83,13 @@ impl SqliteStore {
             .disable_statement_logging();
         let pool = connected(options).await.map_err(|error| open_error(path, &error))?;
         check_and_migrate(path, &pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, who: "gateway".into() })
+    }
+
+    /// The same store; what is changed through it was changed by somebody else.
+    #[must_use]
+    pub fn acting_as(&self, who: &str) -> Self {
+        Self { pool: self.pool.clone(), who: who.into() }
     }
 
     /// Closes all connections, so that the file stands alone again.
@@ -152,7 +163,9 @@ async fn check_and_migrate(path: &Path, pool: &SqlitePool) -> Result<(), OpenErr
 impl KeyStore for SqliteStore {
     async fn find(&self, hash: &KeyHash) -> Result<Option<KeyRecord>, StoreDown> {
         let row: Option<KeyRow> = sqlx::query_as(
-            "SELECT keys.*, organizations.name AS organization_name
+            "SELECT keys.*, organizations.name AS organization_name,
+                    organizations.limits AS organization_limits,
+                    organizations.disabled_at AS organization_disabled_at
              FROM keys JOIN organizations ON organizations.id = keys.organization_id
              WHERE keys.hash = ?",
         )
@@ -182,147 +195,6 @@ impl KeyStore for SqliteStore {
     }
 }
 
-#[async_trait]
-impl Registry for SqliteStore {
-    async fn add_organization(&self, organization: &Organization) -> Result<(), RegistryError> {
-        let mut connection = self.pool.acquire().await.map_err(down)?;
-        insert_organization(&mut connection, organization).await.map_err(refused)
-    }
-
-    async fn organizations(&self, page: Page<'_, OrganizationId>) -> Result<Vec<Organization>, StoreDown> {
-        let rows: Vec<OrganizationRow> = sqlx::query_as("SELECT * FROM organizations WHERE id > ? ORDER BY id LIMIT ?")
-            .bind(page.after.map_or("", OrganizationId::as_str))
-            .bind(page.count_max)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(down)?;
-        Ok(rows.into_iter().map(Organization::from).collect())
-    }
-
-    async fn find_organization(&self, id_or_name: &str) -> Result<Option<Organization>, StoreDown> {
-        let row: Option<OrganizationRow> =
-            sqlx::query_as("SELECT * FROM organizations WHERE id = ?1 OR name = ?1 ORDER BY id <> ?1 LIMIT 1")
-                .bind(id_or_name)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(down)?;
-        Ok(row.map(Organization::from))
-    }
-
-    async fn add_key(&self, hash: &KeyHash, record: &KeyRecord) -> Result<(), RegistryError> {
-        let mut connection = self.pool.acquire().await.map_err(down)?;
-        insert_key(&mut connection, hash, record).await.map_err(refused)
-    }
-
-    async fn keys(&self, of: Option<&OrganizationId>, page: Page<'_, KeyId>) -> Result<Vec<KeyRecord>, StoreDown> {
-        // Two statements, so that each has an index to walk along.
-        let query = if of.is_some() {
-            "SELECT keys.*, organizations.name AS organization_name
-             FROM keys JOIN organizations ON organizations.id = keys.organization_id
-             WHERE keys.organization_id = ?1 AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
-        } else {
-            "SELECT keys.*, organizations.name AS organization_name
-             FROM keys JOIN organizations ON organizations.id = keys.organization_id
-             WHERE ?1 = '' AND keys.id > ?2 ORDER BY keys.id LIMIT ?3"
-        };
-        let rows: Vec<KeyRow> = sqlx::query_as(query)
-            .bind(of.map_or("", OrganizationId::as_str))
-            .bind(page.after.map_or("", KeyId::as_str))
-            .bind(page.count_max)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(down)?;
-        rows.into_iter().map(KeyRecord::try_from).collect()
-    }
-
-    async fn revoke_key(
-        &self,
-        id: &KeyId,
-        of: Option<&OrganizationId>,
-        now: Timestamp,
-    ) -> Result<Revocation, StoreDown> {
-        let mut transaction = self.write().await.map_err(down)?;
-        let revoked_at: Option<Option<i64>> =
-            sqlx::query_scalar("SELECT revoked_at FROM keys WHERE id = ?1 AND (?2 = '' OR organization_id = ?2)")
-                .bind(id.as_str())
-                .bind(of.map_or("", OrganizationId::as_str))
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(down)?;
-        match revoked_at {
-            None => return Ok(Revocation::NoSuchKey),
-            Some(Some(_)) => return Ok(Revocation::AlreadyRevoked),
-            Some(None) => {}
-        }
-        sqlx::query("UPDATE keys SET revoked_at = ? WHERE id = ?")
-            .bind(now.millis())
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await
-            .map_err(down)?;
-        transaction.commit().await.map_err(down)?;
-        Ok(Revocation::Revoked)
-    }
-
-    async fn add_first(
-        &self,
-        organization: &Organization,
-        hash: &KeyHash,
-        record: &KeyRecord,
-    ) -> Result<bool, StoreDown> {
-        let mut transaction = self.write().await.map_err(down)?;
-        let occupied: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(down)?;
-        if occupied {
-            return Ok(false);
-        }
-        insert_organization(&mut transaction, organization).await.map_err(down)?;
-        insert_key(&mut transaction, hash, record).await.map_err(down)?;
-        transaction.commit().await.map_err(down)?;
-        Ok(true)
-    }
-}
-
-async fn insert_organization(
-    connection: &mut SqliteConnection,
-    organization: &Organization,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, ?)")
-        .bind(organization.id.as_str())
-        .bind(&organization.name)
-        .bind(organization.created_at.millis())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn insert_key(connection: &mut SqliteConnection, hash: &KeyHash, key: &KeyRecord) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO keys (id, organization_id, hash, key_prefix, environment, name, scopes, entitlements, limits,
-                           usage_mode, created_at, expires_at, revoked_at, last_used_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(key.id.as_str())
-    .bind(key.organization_id.as_str())
-    .bind(hash.as_bytes().as_slice())
-    .bind(&key.key_prefix)
-    .bind(key.environment.as_str())
-    .bind(key.name.as_deref())
-    .bind(to_json(&key.scopes)?)
-    .bind(to_json(&key.entitlements)?)
-    .bind(to_json(&key.limits)?)
-    .bind(key.usage_mode.as_str())
-    .bind(key.created_at.millis())
-    .bind(key.expires_at.map(Timestamp::millis))
-    .bind(key.revoked_at.map(Timestamp::millis))
-    .bind(key.last_used_at.map(Timestamp::millis))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 fn to_json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
     serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
@@ -330,16 +202,6 @@ fn to_json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn down(error: sqlx::Error) -> StoreDown {
     StoreDown::new(error.to_string())
-}
-
-fn refused(error: sqlx::Error) -> RegistryError {
-    match error.as_database_error() {
-        Some(fault) if fault.is_foreign_key_violation() => RegistryError::NoOrganization,
-        Some(fault) if fault.is_unique_violation() && fault.message().contains("organizations.name") => {
-            RegistryError::NameTaken
-        }
-        Some(_) | None => RegistryError::Down(down(error)),
-    }
 }
 
 fn not_writable(path: &Path, error: &io::Error) -> OpenError {

@@ -47,7 +47,15 @@ metrics! {
     counter keys_stale_total = "gateway_keys_stale_total", "Requests that went on with an aged key while the control store was down.";
 
     // limits
+    gauge permits = "gateway_permits", "Places among requests in flight that are taken, of keys and of organizations with limits.";
     counters limited_total ["limit"] = "gateway_limited_total", "Requests refused by a limit.";
+
+    // budgets
+    gauge budget_holds = "gateway_budget_holds", "Exchanges for which money is set aside in a budget.";
+    counter budget_refused_total = "gateway_budget_refused_total", "Requests refused because a budget has no room for them.";
+    counter budget_store_failures_total = "gateway_budget_store_failures_total", "Rounds in which what was spent could not be stored, or read, in the control store.";
+    counter budget_alerts_total = "gateway_budget_alerts_total", "Alerts noted: a budget has come to a share of its limit.";
+    counters budget_alerts_sent_total ["outcome"] = "gateway_budget_alerts_sent_total", "Alerts sent to the webhook: delivered, failed and tried again, or given up.";
 
     // metering and pricing
     counters answers_unreadable_total ["why"] = "gateway_answers_unreadable_total", "Answers that were not metered to their end: their content coding could not be undone, or they came faster than they could be read.";
@@ -57,9 +65,17 @@ metrics! {
 
     // usage
     counter usage_events_total = "gateway_usage_events_total", "Usage events made, one an exchange.";
-    counter usage_events_lost_total = "gateway_usage_events_lost_total", "Usage events lost: the queue was full, the store refused them, or shutdown ran out of time. Pages someone.";
+    counter usage_events_adopted_total = "gateway_usage_events_adopted_total", "Usage events of processes that have gone, found in their folders of the spool.";
+    counter usage_events_spooled_total = "gateway_usage_events_spooled_total", "Usage events written to the spool's files.";
+    counter usage_events_shipped_total = "gateway_usage_events_shipped_total", "Usage events in batches of which an insert was tried.";
+    counter usage_events_quarantined_total = "gateway_usage_events_quarantined_total", "Usage events in batches that the store refused, kept for `usage quarantine retry`.";
+    counter usage_events_forgotten_total = "gateway_usage_events_forgotten_total", "Exchanges of killed processes of which nothing was on the disk: counted, and nothing else is known.";
+    counter usage_events_lost_total = "gateway_usage_events_lost_total", "Usage events lost: neither the disk nor memory took them, or they were damaged. Pages someone.";
     counter usage_events_stored_total = "gateway_usage_events_stored_total", "Usage events that ClickHouse acknowledged.";
     gauge usage_events_waiting = "gateway_usage_events_waiting", "Usage events not yet acknowledged by ClickHouse.";
+    gauge usage_spool_bytes = "gateway_usage_spool_bytes", "Bytes of the usage spool that this process holds.";
+    gauge usage_spool_alarm = "gateway_usage_spool_alarm", "How full the usage spool has become: 0, or the alarm level passed in hundredths of its bound (50, 80, 100).";
+    counter usage_spool_failures_total = "gateway_usage_spool_failures_total", "Writes to the usage spool that failed; events are kept in memory then.";
     counter usage_ship_failures_total = "gateway_usage_ship_failures_total", "Tries to ship a batch of usage events that failed; most are tried again.";
 }
 

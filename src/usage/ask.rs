@@ -31,6 +31,10 @@ pub enum AskError {
     TooExpensive,
     #[error("the usage store did not understand the query")]
     Internal,
+    #[error("this key asks for too many statistics at once: wait for an answer before the next question")]
+    TooManyByKey,
+    #[error("too many statistics are being asked for at once: try again")]
+    TooMany,
 }
 
 impl AskError {
@@ -78,6 +82,15 @@ impl Bounds {
     }
 }
 
+/// What a table's columns are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Columns {
+    /// Those of events.
+    Events,
+    /// Those of sums by hour or day.
+    Rollup,
+}
+
 /// A statement and the values of its parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Statement {
@@ -111,8 +124,7 @@ impl Statement {
         self.numbers.iter().fold(query, |query, (name, value)| query.param(name, value))
     }
 
-    /// What holds for the rows of a selection. Test keys' rows are left out unless `with_test`, or a filter by
-    /// environment asks for them.
+    /// What holds for the rows of a selection. Test keys' rows are left out unless a filter by environment asks for them.
     ///
     /// # Errors
     /// Events of unknown keys have an empty organization, and belong to nobody.
@@ -120,15 +132,21 @@ impl Statement {
         &mut self,
         selection: &Selection,
         organization_id: &OrganizationId,
-        with_test: bool,
     ) -> Result<Vec<String>, AskError> {
         let mut conditions = vec![self.organization(organization_id)?];
         let (since, until) = (self.moment("since", selection.since), self.moment("until", selection.until));
         conditions.extend([format!("time >= {since}"), format!("time < {until}")]);
+        conditions.extend(self.filters(selection, Columns::Events, false));
+        Ok(conditions)
+    }
+
+    /// The filters of a selection. Test keys' rows are left out unless `with_test`, or a filter by environment asks for them.
+    pub(super) fn filters(&mut self, selection: &Selection, columns: Columns, with_test: bool) -> Vec<String> {
+        let mut conditions = Vec::new();
         for (at, Filter { dimension, value }) in selection.filters.iter().enumerate() {
             let expression = match dimension {
                 Dimension::Status => "toString(status)".into(),
-                _ => self.expression(dimension),
+                _ => self.expression(dimension, columns),
             };
             let name = format!("filter_{at}");
             conditions.push(match like_pattern(value) {
@@ -140,7 +158,7 @@ impl Statement {
         if !filtered && !with_test {
             conditions.push("environment != 'test'".into());
         }
-        Ok(conditions)
+        conditions
     }
 
     /// The one condition that stands in every question.
@@ -154,7 +172,8 @@ impl Statement {
         Ok(format!("organization_id = {}", self.text("organization", organization_id.as_str())))
     }
 
-    pub(super) fn expression(&mut self, dimension: &Dimension) -> String {
+    /// A dimension of the rows of that kind of table.
+    pub(super) fn expression(&mut self, dimension: &Dimension, columns: Columns) -> String {
         match dimension {
             Dimension::Provider => "provider".into(),
             Dimension::Model => "model".into(),
@@ -163,17 +182,21 @@ impl Statement {
             Dimension::Status => "status".into(),
             Dimension::Environment => "environment".into(),
             Dimension::ErrorType => "error_type".into(),
-            Dimension::Tag { column: Some(column), .. } => format!("`{column}`"),
-            Dimension::Tag { name, column: None } => {
+            Dimension::Tag { column: Some(column), .. } if columns == Columns::Events => format!("`{column}`"),
+            Dimension::Tag { name, .. } => {
+                let map = if columns == Columns::Events { "tags" } else { "hot_tags" };
                 let parameter = format!("tag_{}", self.texts.len());
-                format!("tags[{}]", self.text(&parameter, name))
+                format!("{map}[{}]", self.text(&parameter, name))
             }
         }
     }
 
-    /// A text as a parameter.
+    /// A text as a parameter. One that stands there already is not given twice.
     pub(super) fn text(&mut self, name: &str, value: &str) -> String {
-        self.texts.push((name.into(), value.into()));
+        let given = (name.to_owned(), value.to_owned());
+        if !self.texts.contains(&given) {
+            self.texts.push(given);
+        }
         format!("{{{name}:String}}")
     }
 

@@ -50,6 +50,8 @@ pub struct UsageEvent<'a> {
     pub provider_request_id: Cow<'a, str>,
     /// Attribution tags, names in lower case, sorted.
     pub tags: Cow<'a, [(String, String)]>,
+    /// How many findings of each kind were masked; only kinds that were found.
+    pub entities: Cow<'a, [(&'static str, u32)]>,
 }
 
 /// An event with every field set, for the tests of this module's parts.
@@ -88,5 +90,6 @@ pub(super) fn sample() -> UsageEvent<'static> {
         },
         provider_request_id: "req_1".into(),
         tags: vec![("feature".into(), "chat".into())].into(),
+        entities: vec![("EMAIL", 2), ("PERSON", 1)].into(),
     }
 }

@@ -1,26 +1,42 @@
-//! The bounded queue between exchanges and the shipper. An event is encoded where it is pushed, so the queue holds bytes and
-//! no thread frees what another allocated. Pushing never waits, so it may stand in `Drop`; what does not fit is lost, counted
-//! and logged at most once a minute. The count of each event's fate is kept here.
+//! The bounded queue between exchanges and the writer of the spool. A row is encoded where it is pushed, as the frame that will
+//! stand in the spool, so the writer copies nothing and no thread frees what another allocated. Pushing never waits, so it may
+//! stand in `Drop`; what does not fit is lost, counted and logged at most once a minute. The count of each event's fate is kept
+//! here.
 
-use super::{event::UsageEvent, row, settings::Settings};
-use crate::{base::clock, telemetry::metrics::METRICS};
-use parking_lot::Mutex;
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+use super::{
+    event::UsageEvent,
+    row,
+    settings::Settings,
+    spool::{
+        frame::{self, Kind},
+        hold::Release,
+        ledger::Ledger,
     },
 };
-use tokio::sync::Notify;
+use crate::{
+    base::clock::{self, Duration},
+    telemetry::metrics::METRICS,
+};
+use parking_lot::{Condvar, Mutex};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+};
 
 /// Lost events are logged at most this often.
 const LOG_SECONDS_MIN: i64 = 60;
+/// Room for a usual row, so that encoding one allocates once.
+const ROW_BYTES: usize = 768;
+/// What waits may take so many bytes for each event of the bound.
+const EVENT_BYTES_MAX: usize = 2048;
+/// Room that stays when it is no longer needed.
+const ROOM_BYTES_MAX: usize = 1 << 20;
 
-/// What became of the events of one queue. `stored + lost + waiting` is what was pushed.
+/// What became of the events of one queue. `stored + quarantined + lost + waiting` is what was pushed or adopted.
 #[derive(Debug, Default)]
 pub struct Tally {
     stored: AtomicU64,
+    quarantined: AtomicU64,
     lost: AtomicU64,
     waiting: AtomicU64,
     logged_at: AtomicI64,
@@ -30,6 +46,11 @@ impl Tally {
     /// Events that the store acknowledged.
     pub fn stored(&self) -> u64 {
         self.stored.load(Relaxed)
+    }
+
+    /// Events that the store refused and that are kept for `usage quarantine retry`.
+    pub fn quarantined(&self) -> u64 {
+        self.quarantined.load(Relaxed)
     }
 
     /// Events that will never be stored.
@@ -49,16 +70,40 @@ impl Tally {
         self.waiting.fetch_add(1, Relaxed);
     }
 
+    /// Events that an earlier process left wait again.
+    pub(super) fn add_adopted(&self, events: u64) {
+        METRICS.usage_events_adopted_total.inc_by(events);
+        METRICS.usage_events_waiting.add(i64::try_from(events).unwrap_or(i64::MAX));
+        self.waiting.fetch_add(events, Relaxed);
+    }
+
+    /// Waiting events need not be stored: they are already.
+    pub(super) fn add_found_stored(&self, events: u64) {
+        self.end_waiting(events);
+        self.stored.fetch_add(events, Relaxed);
+        METRICS.usage_events_stored_total.inc_by(events);
+    }
+
     /// Waiting events were acknowledged.
     pub(super) fn add_stored(&self, events: u64) {
+        self.add_found_stored(events);
+    }
+
+    /// Waiting events were refused and kept.
+    pub(super) fn add_quarantined(&self, events: u64) {
         self.end_waiting(events);
-        METRICS.usage_events_stored_total.inc_by(events);
-        self.stored.fetch_add(events, Relaxed);
+        METRICS.usage_events_quarantined_total.inc_by(events);
+        self.quarantined.fetch_add(events, Relaxed);
     }
 
     /// Waiting events were given up.
     pub(super) fn add_lost(&self, events: u64) {
         self.end_waiting(events);
+        self.add_missed(events);
+    }
+
+    /// Events that never waited here were lost.
+    pub(super) fn add_missed(&self, events: u64) {
         METRICS.usage_events_lost_total.inc_by(events);
         self.lost.fetch_add(events, Relaxed);
     }
@@ -69,18 +114,13 @@ impl Tally {
     }
 
     #[cold]
-    fn log_loss(&self) {
+    pub(super) fn log_loss(&self, why: &str) {
         let (now, before) = (clock::now().seconds(), self.logged_at.load(Relaxed));
-        if now.saturating_sub(before) < LOG_SECONDS_MIN
-            || self.logged_at.compare_exchange(before, now, Relaxed, Relaxed).is_err()
-        {
+        let is_early = (0..LOG_SECONDS_MIN).contains(&now.saturating_sub(before));
+        if is_early || self.logged_at.compare_exchange(before, now, Relaxed, Relaxed).is_err() {
             return;
         }
-        tracing::error!(
-            lost = self.lost(),
-            waiting = self.waiting(),
-            "usage events are being lost: their queue is full"
-        );
+        tracing::error!(lost = self.lost(), waiting = self.waiting(), why, "usage events are being lost");
     }
 }
 
@@ -101,76 +141,130 @@ impl Rows {
         }
         rows
     }
-
-    fn has_room(&self, bounds: &Bounds) -> bool {
-        self.count < bounds.batch_rows_max && self.bytes.len() < BATCH_BYTES_MAX
-    }
 }
-
-/// An insert is one block in ClickHouse as long as it stays well below these.
-const BATCH_ROWS_MAX: u64 = 100_000;
-const BATCH_BYTES_MAX: usize = 64 << 20;
-/// Room for a usual row, so that encoding one allocates once.
-const ROW_BYTES: usize = 768;
 
 #[derive(Debug)]
 struct Bounds {
-    rows_max: u64,
-    batch_rows_max: u64,
+    events_max: u64,
+    bytes_max: usize,
+    /// So many bytes wake the writer before its time.
+    hurry_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Shared {
     bounds: Bounds,
     waiting: Mutex<Waiting>,
-    /// Told when the first row comes, when a batch is full, and at the end.
-    news: Notify,
-    tally: Tally,
+    /// Told when the writer has something to do before its time.
+    news: Condvar,
+    tally: Arc<Tally>,
+    ledger: Arc<Ledger>,
 }
 
-/// What was pushed and not taken: full batches, and one that fills.
 #[derive(Debug, Default)]
 struct Waiting {
-    batches: VecDeque<Rows>,
-    rows: u64,
-    /// The reader wants no more.
+    group: Group,
+    /// The writer wants no more.
     is_closed: bool,
+    /// The writer sleeps until it is told of something.
+    is_parked: bool,
+    /// The shipper has nothing to do: a batch may leave before it is full.
+    wants_batch: bool,
+}
+
+/// What was pushed since the writer looked last: frames one behind the other, without their checksums.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) frames: Vec<u8>,
+    pub(super) events: u64,
+    intents: u64,
+    /// Who waits until all this is on the disk.
+    pub(super) holds: Vec<Release>,
+}
+
+impl Group {
+    /// Empties it, and lets go who waits for it.
+    fn clear(&mut self) {
+        self.frames.clear();
+        self.frames.shrink_to(ROOM_BYTES_MAX);
+        self.holds.clear();
+        (self.events, self.intents) = (0, 0);
+    }
 }
 
 /// The end that exchanges push into. Cheap to clone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EventQueue {
     shared: Arc<Shared>,
 }
 
-/// The end that the shipper's source reads.
-#[derive(Debug)]
+/// The end that the spool's writer reads. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct EventReader {
     shared: Arc<Shared>,
 }
 
-/// A queue that holds at most so many events (at least one), in batches of at most so many.
+/// A queue that holds at most so many events (at least one).
 pub fn queue(settings: &Settings) -> (EventQueue, EventReader) {
+    queue_with(settings, Ledger::default())
+}
+
+/// A queue whose events are counted in a ledger.
+pub(super) fn queue_with(settings: &Settings, ledger: Ledger) -> (EventQueue, EventReader) {
+    let events_max = settings.queue_events_max.max(1);
     let bounds = Bounds {
-        rows_max: u64::try_from(settings.queue_events_max).unwrap_or(u64::MAX).max(1),
-        batch_rows_max: u64::try_from(settings.batch_events_max).unwrap_or(u64::MAX).clamp(1, BATCH_ROWS_MAX),
+        events_max: u64::try_from(events_max).unwrap_or(u64::MAX),
+        bytes_max: events_max.saturating_mul(EVENT_BYTES_MAX),
+        hurry_bytes: usize::try_from(settings.spool.commit_bytes).unwrap_or(usize::MAX),
     };
-    let (waiting, news) = (Mutex::default(), Notify::new());
-    let shared = Arc::new(Shared { bounds, waiting, news, tally: Tally::default() });
+    let (waiting, news, tally, ledger) = (Mutex::default(), Condvar::new(), Arc::default(), Arc::new(ledger));
+    let shared = Arc::new(Shared { bounds, waiting, news, tally, ledger });
     (EventQueue { shared: Arc::clone(&shared) }, EventReader { shared })
 }
 
 impl EventQueue {
-    /// Encodes one event and hands it over, without waiting: for a moment under a lock, its bytes are copied.
+    /// Hands over the event of an exchange that has no intent, without waiting: for a moment under a lock, its bytes are copied.
     pub fn push(&self, event: &UsageEvent<'_>) {
-        let mut row = Vec::with_capacity(ROW_BYTES);
-        row::encode(event, &mut row);
+        self.end(event, false, None);
+    }
+
+    /// Hands over the event of an exchange, which may have an intent. `hold` is released when the event is on the disk, or will
+    /// never be.
+    pub fn end(&self, event: &UsageEvent<'_>, has_intent: bool, hold: Option<Release>) {
+        let frame = frame_of(if has_intent { Kind::Closing } else { Kind::Event }, event);
         let shared = &*self.shared;
         shared.tally.add_waiting();
-        if !shared.take(&row) {
-            shared.tally.add_lost(1);
-            shared.tally.log_loss();
+        let now = clock::now();
+        let mut waiting = shared.waiting.lock();
+        shared.ledger.ended(event.time, has_intent, now);
+        if shared.take(&mut waiting, &frame, hold) {
+            waiting.group.events += 1;
+            return;
         }
+        shared.ledger.lost(event.time);
+        if has_intent && !waiting.is_closed {
+            // Short, and no more of them than intents that were taken.
+            let void = frame::whole(Kind::Void, event.request_id.as_bytes());
+            waiting.group.frames.extend_from_slice(&void);
+        }
+        drop(waiting);
+        shared.tally.add_lost(1);
+        shared.tally.log_loss("their queue is full");
+    }
+
+    /// Notes what shall be recorded of an exchange if nothing more is heard of it. `false` when there was no room: then it has no
+    /// intent.
+    pub fn begin(&self, intent: &UsageEvent<'_>, hold: Option<Release>) -> bool {
+        let frame = frame_of(Kind::Intent, intent);
+        let shared = &*self.shared;
+        let now = clock::now();
+        let mut waiting = shared.waiting.lock();
+        let has_room = waiting.group.intents < shared.bounds.events_max && shared.take(&mut waiting, &frame, hold);
+        if has_room {
+            waiting.group.intents += 1;
+            shared.ledger.begun(intent.time, now);
+        }
+        has_room
     }
 
     /// What became of the events so far.
@@ -179,64 +273,81 @@ impl EventQueue {
     }
 }
 
+fn frame_of(kind: Kind, event: &UsageEvent<'_>) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(ROW_BYTES);
+    let from = frame::begin(&mut frame, kind);
+    row::encode(event, &mut frame);
+    frame::end(&mut frame, from);
+    frame
+}
+
 impl Shared {
-    /// Whether there was room.
-    fn take(&self, row: &[u8]) -> bool {
-        let mut waiting = self.waiting.lock();
-        if waiting.is_closed || waiting.rows >= self.bounds.rows_max {
+    /// Whether there was room. A hold that finds none is released by being dropped.
+    fn take(&self, waiting: &mut Waiting, frame: &[u8], hold: Option<Release>) -> bool {
+        let group = &mut waiting.group;
+        let bytes = group.frames.len() + frame.len();
+        if waiting.is_closed
+            || group.events >= self.bounds.events_max
+            || bytes > self.bounds.bytes_max
+            || !frame::fits(frame)
+        {
             return false;
         }
-        waiting.rows += 1;
-        let needs_another = waiting.batches.back().is_none_or(|batch| !batch.has_room(&self.bounds));
-        if needs_another {
-            waiting.batches.push_back(Rows::default());
-        }
-        if let Some(batch) = waiting.batches.back_mut() {
-            batch.bytes.extend_from_slice(row);
-            batch.count += 1;
-        }
-        drop(waiting);
-        // The reader sleeps until a batch begins, and is not woken for each row.
-        if needs_another {
+        let hurries = group.frames.len() < self.bounds.hurry_bytes && bytes >= self.bounds.hurry_bytes;
+        let is_first_hold = group.holds.is_empty() && hold.is_some();
+        group.frames.extend_from_slice(frame);
+        group.holds.extend(hold);
+        // The writer looks by itself while there is work, and is not woken for each frame.
+        if waiting.is_parked || hurries || is_first_hold {
             self.news.notify_one();
         }
         true
     }
 }
 
-impl Clone for EventQueue {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
 impl EventReader {
     /// What became of the events so far.
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &Arc<Tally> {
         &self.shared.tally
     }
 
-    /// The batch that fills, or is full, if there is one.
-    pub(super) fn take(&self) -> Option<Rows> {
-        let mut waiting = self.shared.waiting.lock();
-        let rows = waiting.batches.pop_front()?;
-        waiting.rows = waiting.rows.saturating_sub(rows.count);
-        Some(rows)
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.shared.ledger
     }
 
-    /// Whether a batch has begun, and whether one is full or no more will come.
-    pub(super) fn state(&self) -> State {
-        let waiting = self.shared.waiting.lock();
-        State {
-            has_begun: !waiting.batches.is_empty(),
-            is_full: waiting.batches.front().is_some_and(|batch| !batch.has_room(&self.shared.bounds)),
-            is_closed: waiting.is_closed,
+    /// Waits: for a time, or, without one, until there is something. Then all that was pushed since the last call stands in
+    /// `group`, whose room, emptied, takes what is pushed next.
+    pub(super) fn collect(&self, pause: Option<Duration>, group: &mut Group) -> News {
+        group.clear();
+        let shared = &*self.shared;
+        let mut waiting = shared.waiting.lock();
+        let is_urgent = |waiting: &Waiting| {
+            waiting.is_closed
+                || !waiting.group.holds.is_empty()
+                || waiting.group.frames.len() >= shared.bounds.hurry_bytes
+        };
+        match pause {
+            Some(pause) if !is_urgent(&waiting) => drop(shared.news.wait_for(&mut waiting, pause)),
+            Some(_) => {}
+            None => {
+                while waiting.group.frames.is_empty() && !is_urgent(&waiting) && !waiting.wants_batch {
+                    waiting.is_parked = true;
+                    shared.news.wait(&mut waiting);
+                }
+                waiting.is_parked = false;
+            }
         }
+        std::mem::swap(&mut waiting.group, group);
+        News { wants_batch: std::mem::take(&mut waiting.wants_batch), is_closed: waiting.is_closed }
     }
 
-    /// Waits until something may have changed.
-    pub(super) async fn news(&self) {
-        self.shared.news.notified().await;
+    /// Asks for a batch before it is full.
+    pub(super) fn want_batch(&self) {
+        let mut waiting = self.shared.waiting.lock();
+        waiting.wants_batch = true;
+        if waiting.is_parked {
+            self.shared.news.notify_one();
+        }
     }
 
     /// Takes no more events.
@@ -246,21 +357,40 @@ impl EventReader {
     }
 }
 
-/// How full a queue is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct State {
-    pub(super) has_begun: bool,
-    pub(super) is_full: bool,
+/// What else the writer should know.
+#[derive(Debug)]
+pub(super) struct News {
+    /// A batch may leave before it is full.
+    pub(super) wants_batch: bool,
+    /// Nothing more will come.
     pub(super) is_closed: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{event::sample, settings};
+    use crate::usage::{
+        event::sample,
+        settings,
+        spool::{
+            frame::{Found, Frames},
+            hold::hold,
+        },
+    };
 
     fn queue_of(events_max: usize) -> (EventQueue, EventReader) {
-        queue(&Settings { queue_events_max: events_max, batch_events_max: 3, ..settings::sample() })
+        queue(&Settings { queue_events_max: events_max, ..settings::sample() })
+    }
+
+    fn collect(reader: &EventReader) -> (u64, Vec<Kind>) {
+        let mut group = Group::default();
+        reader.collect(Some(Duration::ZERO), &mut group);
+        frame::seat(&mut group.frames, 0, 0);
+        let frames = Frames::new(&group.frames, 0, 0).map(|found| match found {
+            Found::Frame(frame) => frame.kind,
+            Found::Damage(from, to) => panic!("{from}-{to}"),
+        });
+        (group.events, frames.collect())
     }
 
     #[test]
@@ -277,10 +407,35 @@ mod tests {
         reader.close();
         queue.push(&sample());
         assert_eq!((queue.tally().waiting(), queue.tally().lost()), (0, 1));
+        assert!(!queue.begin(&sample(), None));
     }
 
     #[test]
-    fn events_can_be_pushed_from_drop_and_arrive_in_order_in_batches() {
+    fn an_event_that_is_lost_makes_its_intent_void() {
+        let (queue, reader) = queue_of(2);
+        for _ in 0..2 {
+            assert!(queue.begin(&sample(), None));
+        }
+        assert!(!queue.begin(&sample(), None), "intents have a bound of their own");
+        (0..3).for_each(|_| queue.end(&sample(), true, None));
+        assert_eq!(queue.tally().lost(), 1);
+        let expected = vec![Kind::Intent, Kind::Intent, Kind::Closing, Kind::Closing, Kind::Void];
+        assert_eq!(collect(&reader), (2, expected));
+    }
+
+    #[test]
+    fn a_hold_that_finds_no_room_holds_nobody() {
+        let (queue, reader) = queue_of(1);
+        let [(first, release), (second, other)] = [hold(), hold()];
+        queue.end(&sample(), false, Some(release));
+        queue.end(&sample(), false, Some(other));
+        assert_eq!([first.is_released(), second.is_released()], [false, true]);
+        collect(&reader);
+        assert!(first.is_released());
+    }
+
+    #[test]
+    fn events_can_be_pushed_from_drop_and_arrive_in_order() {
         struct Exchange(EventQueue, u16);
         impl Drop for Exchange {
             fn drop(&mut self) {
@@ -288,12 +443,8 @@ mod tests {
             }
         }
         let (queue, reader) = queue_of(8);
-        let events: Vec<_> = (200..205).map(|status| UsageEvent { status, ..sample() }).collect();
         (200..205).for_each(|status| drop(Exchange(queue.clone(), status)));
-        assert!(reader.state().is_full);
-        let (first, second) = (reader.take().unwrap(), reader.take().unwrap());
-        assert_eq!((first.count, second.count, reader.take()), (3, 2, None));
-        // Ids and times differ, so only what does not is compared: the length.
-        assert_eq!(first.bytes.len() + second.bytes.len(), Rows::of(&events).bytes.len());
+        assert_eq!(collect(&reader), (5, vec![Kind::Event; 5]));
+        assert_eq!(collect(&reader), (0, Vec::new()));
     }
 }

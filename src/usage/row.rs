@@ -1,6 +1,7 @@
 //! A usage event as a row of `usage_events`, in the bytes that ClickHouse reads.
 
 use super::event::UsageEvent;
+use crate::base::clock::Timestamp;
 
 /// The table that holds one row for each exchange and each later correction.
 pub const TABLE: &str = "usage_events";
@@ -56,12 +57,46 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("provider_request_id", "String"),
     ("tags", "Map(LowCardinality(String), String)"),
     ("service_tier", "LowCardinality(String)"),
+    ("entities", "Map(LowCardinality(String), UInt32)"),
 ];
 
-/// The statement that a batch is inserted with; `head` and rows follow it.
-pub fn insert_statement() -> String {
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-    format!("INSERT INTO {TABLE} ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", "))
+/// The statement that a batch is inserted with into a table of that name, whose head names these columns; the head and rows
+/// follow it. `None` when the head is none.
+pub fn insert_statement(head: &[u8], table: &str) -> Option<String> {
+    let (count, mut rest) = take_length(head)?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        let (name, behind) = take_text(rest)?;
+        let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+        names.push(std::str::from_utf8(name).ok().filter(|name| name.as_bytes().iter().all(is_plain))?);
+        rest = behind;
+    }
+    Some(format!("INSERT INTO {table} ({}) FORMAT RowBinaryWithNamesAndTypes", names.join(", ")))
+}
+
+/// The request id of a row, and when the request arrived. `None` when it is no row.
+pub fn identity(row: &[u8]) -> Option<([u8; 26], Timestamp)> {
+    let (_kind, rest) = take_text(row)?;
+    let (_reason, rest) = take_text(rest)?;
+    let (id, rest) = rest.split_at_checked(26)?;
+    let millis = rest.get(..8)?.try_into().map(i64::from_le_bytes).ok()?;
+    Some((id.try_into().ok()?, Timestamp::from_millis(millis)))
+}
+
+fn take_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = take_length(bytes)?;
+    rest.split_at_checked(length)
+}
+
+fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut length = 0;
+    for (at, byte) in bytes.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((length, bytes.get(at + 1..)?));
+        }
+    }
+    None
 }
 
 /// What stands before the rows of a batch: the names and types that they were written for. The store compares them with its
@@ -131,6 +166,11 @@ pub fn encode(event: &UsageEvent<'_>, row: &mut Vec<u8>) {
         text(row, value);
     }
     text(row, &event.service_tier);
+    length(row, event.entities.len());
+    for (kind, count) in event.entities.iter() {
+        text(row, kind);
+        row.extend_from_slice(&count.to_le_bytes());
+    }
 }
 
 fn text(row: &mut Vec<u8>, value: &str) {
@@ -158,19 +198,37 @@ mod tests {
 
     #[test]
     fn every_column_stands_in_the_schema_with_its_type_and_in_this_order() {
-        let ddl =
-            [include_str!("../../schema/0001_usage_events.sql"), include_str!("../../schema/0004_corrections.sql")]
-                .concat();
-        let mut lines = ddl.lines().map(|line| {
-            let line = line.trim_start().trim_start_matches("ADD COLUMN IF NOT EXISTS ");
-            line.split_whitespace().collect::<Vec<_>>().join(" ")
-        });
+        let ddl = include_str!("../../schema/0001_usage_events.sql");
+        let mut lines = ddl.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         for (name, kind) in COLUMNS {
             let begins = format!("{name} {kind}");
             assert!(
                 lines.any(|line| line.strip_prefix(&begins).is_some_and(|rest| !rest.starts_with('('))),
                 "{begins}"
             );
+        }
+    }
+
+    #[test]
+    fn a_row_says_whose_it_is_and_when() {
+        let (event, mut row) = (sample(), Vec::new());
+        encode(&event, &mut row);
+        assert_eq!(identity(&row), Some((*event.request_id.as_bytes(), event.time)));
+        for cut in 0..40 {
+            assert_eq!(identity(&row[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_statement_names_the_columns_of_the_head() {
+        let statement = insert_statement(&head(), TABLE).unwrap();
+        assert!(statement.starts_with("INSERT INTO usage_events (kind, reason, request_id, time,"), "{statement}");
+        assert!(
+            statement.ends_with(", tags, service_tier, entities) FORMAT RowBinaryWithNamesAndTypes"),
+            "{statement}"
+        );
+        for none in [&b""[..], b"\x01", b"\x02\x01a", b"\x01\x03a) "] {
+            assert_eq!(insert_statement(none, TABLE), None, "{none:?}");
         }
     }
 
@@ -182,6 +240,7 @@ mod tests {
             let mut row = Vec::new();
             length(&mut row, value);
             assert_eq!(row, expected, "{value}");
+            assert_eq!(take_length(&row), Some((value, &[][..])));
         }
     }
 

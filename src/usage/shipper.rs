@@ -1,21 +1,25 @@
 //! Brings batches of usage events into ClickHouse, each exactly once: a batch keeps its token and rows however often it
-//! is tried, and the store counts a token once. One batch is under way at a time; all others wait in their source.
-//! A store that is missing or failing costs nothing but time; a batch that the store cannot read is given up and counted.
+//! is tried, and the store counts a token once. One batch of each source is under way at a time; all others wait there.
+//! A store that is missing or failing costs nothing but time; a batch that the store cannot read is given back to its source.
 
 use super::{
     row, schema,
     settings::Settings,
+    shards::Shards,
     source::{Batch, Outcome, Source},
     store_error::{Blame, blame, describe},
 };
 use crate::{
-    base::{clock::Duration, tasks::Tasks},
+    base::{
+        clock::{self, Duration},
+        ids::RequestId,
+        tasks::Tasks,
+    },
     telemetry::metrics::METRICS,
 };
-use bytes::Bytes;
 use clickhouse::{Client, error::Error};
-use std::future::Future;
-use tokio::task::JoinHandle;
+use std::{future::Future, sync::Arc};
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// A store that has not answered by then is treated as gone; the batch is tried again.
@@ -35,6 +39,10 @@ pub trait Sink: Send + 'static {
     fn prepare(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
     /// Stores a batch. Storing the same one again changes nothing.
     fn store(&mut self, batch: &Batch) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Which of these exchanges are stored.
+    fn stored(&mut self, _ids: &[[u8; 26]]) -> impl Future<Output = Result<Vec<[u8; 26]>, Fault>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// Why a batch was not stored.
@@ -48,31 +56,40 @@ pub enum Fault {
     Batch(String),
 }
 
-/// A running shipper.
+/// A running shipper: one insert is under way at a time for each of its sources.
 #[derive(Debug)]
 pub struct Shipper {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    lanes: Vec<JoinHandle<()>>,
 }
 
 impl Shipper {
     /// Starts to ship what the source gives.
     pub fn start(tasks: &Tasks, source: impl Source, sink: impl Sink) -> Self {
-        let stop = CancellationToken::new();
-        let task = tasks.spawn(Run { source, sink, stop: stop.clone(), ready: false }.run());
-        Self { stop, task }
+        Self { stop: CancellationToken::new(), lanes: Vec::new() }.also(tasks, source, sink)
     }
 
-    /// Takes no more events, ships those that wait, and ends; what is not stored within the bound is given up.
+    /// Ships what this source gives, too, beside the others.
+    #[must_use]
+    pub fn also(mut self, tasks: &Tasks, source: impl Source, sink: impl Sink) -> Self {
+        self.lanes.push(tasks.spawn(Run { source, sink, stop: self.stop.clone(), ready: false }.run()));
+        self
+    }
+
+    /// Takes no more events, ships those that wait, and ends; what is not stored within the bound is left to its source.
     /// True when nothing was left.
-    pub async fn finish(mut self, bound: Duration) -> bool {
+    pub async fn finish(self, bound: Duration) -> bool {
         self.stop.cancel();
-        if tokio::time::timeout(bound, &mut self.task).await.is_ok() {
-            return true;
+        let until = clock::instant() + bound;
+        let mut is_empty = true;
+        for mut lane in self.lanes {
+            if tokio::time::timeout_at(until.into(), &mut lane).await.is_err() {
+                // the source counts what it still holds when the aborted task drops it
+                lane.abort();
+                is_empty &= lane.await.is_ok();
+            }
         }
-        // the source counts what it still holds when the aborted task drops it
-        self.task.abort();
-        (&mut self.task).await.is_ok()
+        is_empty
     }
 }
 
@@ -120,6 +137,7 @@ impl<S: Source, K: Sink> Run<S, K> {
 
     /// Tries until the batch is stored or turns out to be to blame itself.
     async fn ship(&mut self, batch: &Batch) -> Outcome {
+        METRICS.usage_events_shipped_total.inc_by(batch.count);
         let (mut failures, mut refusals) = (0_u32, 0_u32);
         loop {
             let Err(fault) = self.try_once(batch).await else {
@@ -134,8 +152,8 @@ impl<S: Source, K: Sink> Run<S, K> {
             refusals += u32::from(matches!(fault, Fault::Batch(_)));
             if refusals >= BATCH_TRIES_MAX {
                 let events = batch.count;
-                tracing::error!(batch = batch.token, events, %fault, "the usage store refuses a batch; its events are lost");
-                return Outcome::Refused;
+                tracing::error!(batch = batch.token, events, %fault, "the usage store refuses a batch");
+                return Outcome::Refused(fault.to_string());
             }
             // the first failure and then ever fewer of them
             if failures.is_power_of_two() {
@@ -193,30 +211,41 @@ pub(super) fn inserting(client: &Client, settings: &Settings) -> Client {
 /// ClickHouse, embedded or a server.
 #[derive(Debug, Clone)]
 pub struct ClickHouse {
-    client: Client,
+    shards: Shards,
     settings: Settings,
+    /// Its clones see to the tables one after the other.
+    turn: Arc<Mutex<()>>,
 }
 
 impl ClickHouse {
     /// The store behind a client that has its address and login.
     pub fn new(client: &Client, settings: &Settings) -> Self {
-        let client = inserting(client, settings);
-        Self { client, settings: settings.clone() }
+        Self { shards: Shards::new(client, settings), settings: settings.clone(), turn: Arc::default() }
     }
 
-    async fn insert(&self, token: &str, rows: &Bytes) -> Result<(), Error> {
-        let insert = self.client.insert_formatted_with(row::insert_statement());
-        let mut insert = insert.with_setting("insert_deduplication_token", token);
-        insert.send(Bytes::from(row::head())).await?;
-        insert.send(rows.clone()).await?;
-        insert.end().await
+    async fn insert(&self, batch: &Batch) -> Result<(), Fault> {
+        let (client, table) = self.shards.place(&batch.token);
+        let statement = row::insert_statement(&batch.columns, table);
+        let statement = statement.ok_or_else(|| Fault::Batch("its columns cannot be read".into()))?;
+        let done = async {
+            let insert = client.insert_formatted_with(statement);
+            let mut insert = insert.with_setting("insert_deduplication_token", &batch.token);
+            insert.send(batch.columns.clone()).await?;
+            insert.send(batch.rows.clone()).await?;
+            insert.end().await
+        };
+        done.await.map_err(|error| match blame(&error) {
+            Blame::Store => Fault::Store(describe(&error)),
+            Blame::Batch => Fault::Batch(describe(&error)),
+        })
     }
 }
 
 impl Sink for ClickHouse {
     async fn prepare(&mut self) -> Result<(), Fault> {
-        self.client.clear_cached_metadata().await;
-        match schema::migrate(&self.client, &self.settings).await {
+        let _turn = self.turn.lock().await;
+        self.shards.client.clear_cached_metadata().await;
+        match schema::migrate(&self.shards.client, &self.settings).await {
             Ok(done) if done.from != done.to => {
                 tracing::info!(from = done.from, to = done.to, "the usage store's schema was brought up to date");
                 Ok(())
@@ -230,22 +259,31 @@ impl Sink for ClickHouse {
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<(), Fault> {
-        self.insert(&batch.token, &batch.rows).await.map_err(|error| match blame(&error) {
-            Blame::Store => Fault::Store(describe(&error)),
-            Blame::Batch => Fault::Batch(describe(&error)),
-        })
+        self.insert(batch).await
+    }
+
+    async fn stored(&mut self, ids: &[[u8; 26]]) -> Result<Vec<[u8; 26]>, Fault> {
+        let ids = ids.iter().filter_map(|id| RequestId::parse(std::str::from_utf8(id).ok()?));
+        let ids = ids.map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT toString(request_id) FROM {}.{} WHERE kind = '{}' AND request_id IN ({ids})",
+            self.settings.database,
+            row::TABLE,
+            row::EXCHANGE
+        );
+        let found: Result<Vec<String>, Error> = self.shards.client.query_raw(&sql).fetch_all().await;
+        let found = found.map_err(|error| Fault::Store(describe(&error)))?;
+        Ok(found.into_iter().filter_map(|id| id.into_bytes().try_into().ok()).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{
-        event::sample,
-        queue::{EventQueue, queue},
-        settings,
-        source::MemorySource,
-    };
+    use crate::usage::{event::sample, queue::EventQueue, settings, spool};
     use parking_lot::Mutex;
     use std::{collections::VecDeque, sync::Arc};
 
@@ -286,8 +324,7 @@ mod tests {
             queue_events_max: 100,
             ..settings::sample()
         };
-        let (queue, reader) = queue(&settings);
-        let source = MemorySource::new(reader, &settings);
+        let (queue, source) = spool::volatile(&settings);
         (queue, Shipper::start(&Tasks::new(), source, sink.clone()))
     }
 

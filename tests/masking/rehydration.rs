@@ -103,9 +103,10 @@ fn an_answer_in_pieces_comes_back_as_a_whole_one_does() {
     for answer in CASES.iter().map(|(answer, _)| *answer).chain(UNTOUCHED.iter().copied()) {
         let whole = map.restore(answer);
         for cut in answer.char_indices().map(|(at, _)| at) {
+            let (head, tail) = answer.split_at(cut);
             let mut restorer = Restorer::new(&map);
-            let mut restored = restorer.push(&answer[..cut]);
-            restored.push_str(&restorer.push(&answer[cut..]));
+            let mut restored = restorer.push(head);
+            restored.push_str(&restorer.push(tail));
             restored.push_str(&restorer.finish());
             assert_eq!(restored, whole, "{answer} cut at {cut}");
         }

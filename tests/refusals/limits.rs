@@ -4,7 +4,7 @@ use crate::{
     desk::{CHAT, Desk, Want},
     support::{
         gateway::{Gateway, Key, Options},
-        http::{Answer, AnswerReader, Ask, Client},
+        http::{Answer, AnswerReader, Ask, Client, Connection},
         wait::wait_until,
     },
 };
@@ -117,6 +117,80 @@ async fn as_many_requests_at_once_as_the_limit_says_and_no_more() {
     wait_until("a caller that has gone makes room", look).await;
     drop(held);
     desk.expect_row(200, "caller_gone");
+    desk.settle().await;
+}
+
+/// A streamed chat that may have an answer of so many tokens, and whose answer stops after its head.
+async fn stalled(desk: &Desk, key: &Key, max_tokens: u32) -> Connection {
+    let body = json!({"model": "gpt-5.4-mini", "stream": true, "messages": [], "max_tokens": max_tokens});
+    let mut connection = desk.gateway.client().connect().await;
+    connection.write(&Ask::post(CHAT, &body).bearer(&key.secret).sim("words=1000; stall=500").bytes()).await;
+    let mut reader = AnswerReader::new("POST");
+    connection.answer_until(&mut reader, |answer| !answer.body.is_empty()).await;
+    assert_eq!(reader.so_far().status(), 200);
+    connection
+}
+
+#[tokio::test]
+async fn tokens_are_held_while_a_request_goes_on_and_what_it_did_not_use_comes_back() {
+    let desk = Desk::shared("limits-tokens");
+    let ask = |key: &Key| {
+        let body = json!({"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "a"}], "max_tokens": 900});
+        Ask::post(CHAT, &body).bearer(&key.secret)
+    };
+    for arguments in [["--tpm", "1000"], ["--output-tpm", "1000"]] {
+        let (key, other) = (limited(&desk, &arguments), limited(&desk, &arguments));
+        // Each is taken for 900 tokens and more, and uses a few: five do not pass unless the rest comes back.
+        for _ in 0..5 {
+            desk.passes("one after the other", &ask(&key)).await;
+        }
+        let held = stalled(&desk, &key, 900).await;
+        let want = too_many("too many tokens a minute for this key", "tokens");
+        let refused = desk.refuses("beside another", &ask(&key), &want).await;
+        let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((30..=60).contains(&seconds), "{seconds}");
+        desk.passes("another key's", &ask(&other)).await;
+        desk.passes("what uses none", &Ask::get("/openai/v1/models").bearer(&key.secret)).await;
+        drop(held);
+        desk.expect_row(200, "caller_gone");
+        let look = async || {
+            let answer = desk.gateway.client().send(&ask(&key)).await;
+            desk.expect_row(answer.status(), if answer.status() == 200 { "" } else { "rate_limited" });
+            if answer.status() == 200 { Ok(()) } else { Err(answer.text()) }
+        };
+        wait_until("what was not used comes back", look).await;
+    }
+    desk.settle().await;
+}
+
+#[tokio::test]
+async fn an_organizations_limit_holds_for_all_its_keys_together() {
+    let gateway = Gateway::start(Options::default().set("/auth/cache_age_max_seconds", json!(1)));
+    let desk = Desk::at(Arc::new(gateway), "limits-organization");
+    let other = desk.issue(|_| {});
+    let config = desk.gateway.config().display().to_string();
+    let command =
+        ["org", "set-limits", "--org", "limits-organization", "--concurrency", "2", "--json", "--config", &config];
+    let output = desk.gateway.run(&command.map(str::to_owned));
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["limits"], json!({"concurrent_requests": 2}));
+    let held = [stalled(&desk, &desk.key, 5).await, stalled(&desk, &other, 5).await];
+    let want = too_many("too many requests at once for this organization", "concurrency");
+    for key in [&desk.key, &other] {
+        let look = async || {
+            let answer = desk.gateway.client().send(&chat(key)).await;
+            desk.expect_row(answer.status(), if answer.status() == 200 { "" } else { "rate_limited" });
+            if answer.status() == 429 { Ok(()) } else { Err(answer.text()) }
+        };
+        // Records of keys are read again within a second.
+        wait_until("the limit is known", look).await;
+        desk.refuses("the third", &chat(key), &want).await;
+    }
+    drop(held);
+    desk.expect_row(200, "caller_gone");
+    desk.expect_row(200, "caller_gone");
+    desk.gateway.wait_for_metrics("the places are free", |metrics| metrics.total("gateway_permits") == 0.0).await;
+    desk.passes("with room again", &chat(&other)).await;
     desk.settle().await;
 }
 

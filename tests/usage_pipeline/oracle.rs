@@ -7,7 +7,7 @@ use sociaro_gateway::{
         stats::{Figures, Percentiles},
     },
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The question, in the words of the parameters.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,14 @@ pub(crate) struct Question {
     pub(crate) limit: usize,
     pub(crate) since: i64,
     pub(crate) until: i64,
+}
+
+impl Question {
+    /// Sorted by a figure: buckets without requests are left out.
+    fn is_ranking(&self) -> bool {
+        let by = self.order_by.as_deref().and_then(|order| order.split(':').next());
+        by.is_some_and(|name| name != "bucket" && !self.group_by.contains(&name))
+    }
 }
 
 /// One group: its bucket, its values, its events.
@@ -69,6 +77,13 @@ pub(crate) fn bucket(millis: i64, interval: &str) -> i64 {
     }
 }
 
+/// The starts of the buckets that the span touches.
+fn buckets(question: &Question, interval: &str) -> BTreeSet<i64> {
+    let width = if interval == "minute" { 60_000 } else { 3_600_000 };
+    let steps = (question.since..question.until).step_by(width);
+    steps.chain([question.until - 1]).map(|at| bucket(at, interval)).collect()
+}
+
 /// The events that the question is about, in their groups, in the order asked for.
 pub(crate) fn groups<'a>(events: &'a [UsageEvent<'static>], organization: &str, question: &Question) -> Vec<Group<'a>> {
     let names_environment = question.group_by.contains(&"environment")
@@ -91,6 +106,18 @@ pub(crate) fn groups<'a>(events: &'a [UsageEvent<'static>], organization: &str, 
     if groups.is_empty() && question.group_by.is_empty() && question.interval.is_none() {
         groups.insert((None, Vec::new()), Vec::new());
     }
+    if let Some(interval) = question.interval.filter(|_| !question.is_ranking()) {
+        let found = groups.keys().map(|(_, values)| values.clone());
+        let series: BTreeSet<Vec<String>> = match question.group_by.len() {
+            0 => [Vec::new()].into(),
+            _ => found.collect(),
+        };
+        for start in buckets(question, interval) {
+            for values in &series {
+                groups.entry((Some(start), values.clone())).or_default();
+            }
+        }
+    }
     let mut groups: Vec<Group<'_>> = groups.into_iter().collect();
     groups.sort_by(|a, b| compare(question, a, b));
     groups
@@ -98,10 +125,12 @@ pub(crate) fn groups<'a>(events: &'a [UsageEvent<'static>], organization: &str, 
 
 fn compare(question: &Question, a: &Group<'_>, b: &Group<'_>) -> std::cmp::Ordering {
     let by = |name: &str| {
+        if name == "requests" {
+            return a.1.len().cmp(&b.1.len());
+        }
         let key = |(_, events): &Group<'_>| {
             let sums = figures(events);
             match name {
-                "requests" => i128::from(sums.requests),
                 "errors" => i128::from(sums.errors),
                 "output_tokens" => i128::from(sums.output_tokens),
                 "cost_usd" => i128::from(sums.cost_usd.nanos()),
@@ -113,6 +142,8 @@ fn compare(question: &Question, a: &Group<'_>, b: &Group<'_>) -> std::cmp::Order
     let asked = question.order_by.as_deref().map_or(std::cmp::Ordering::Equal, |order| {
         let (name, way) = order.split_once(':').unwrap_or((order, ""));
         match question.group_by.iter().position(|dimension| *dimension == name) {
+            _ if name == "bucket" && way == "desc" => b.0.0.cmp(&a.0.0),
+            _ if name == "bucket" => a.0.0.cmp(&b.0.0),
             Some(at) if way == "desc" => b.0.1[at].cmp(&a.0.1[at]),
             Some(at) => a.0.1[at].cmp(&b.0.1[at]),
             None if way == "asc" => by(name),

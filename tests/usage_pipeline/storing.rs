@@ -14,11 +14,12 @@ use sociaro_gateway::{
     metering::reading::{Tokens, Units},
     usage::{
         event::UsageEvent,
-        queue::{Rows, queue},
+        queue::Rows,
         schema::{Migrated, migrate},
         settings::Settings,
         shipper::{ClickHouse, Fault, Shipper, Sink},
-        source::{Batch, MemorySource},
+        source::Batch,
+        spool,
         stats::StatsQuery,
     },
 };
@@ -95,7 +96,7 @@ async fn a_batch_that_failed_halfway_is_completed_by_its_retry() {
 async fn migrating_again_changes_nothing_but_what_settings_changed() {
     let store = Store::new().await;
     let (client, settings) = (&store.client, &store.settings);
-    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 4, to: 4 });
+    assert_eq!(migrate(client, settings).await.unwrap(), Migrated { from: 5, to: 5 });
     let describe = async || {
         let sql = "SELECT arraySort(groupArray((name, create_table_query, metadata_modification_time))) \
                    FROM system.tables WHERE database = {database:String}";
@@ -156,8 +157,7 @@ async fn an_adjustment_changes_the_cost_and_no_count() {
 #[tokio::test]
 async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
     let store = Store::empty();
-    let (queue, reader) = queue(&store.settings);
-    let source = MemorySource::new(reader, &store.settings);
+    let (queue, source) = spool::volatile(&store.settings);
     let sink = ClickHouse::new(&store.client, &store.settings);
     let shipper = Shipper::start(&Tasks::new(), source, sink);
     let all = events(1000);
@@ -171,11 +171,27 @@ async fn what_is_pushed_is_stored_though_the_tables_were_not_there() {
 }
 
 #[tokio::test]
+async fn a_batch_counts_once_though_the_engine_was_killed_between_its_tries() {
+    // The first start after the tables were made is the one that counts.
+    let (store, mut engine) = Store::alone();
+    migrate(&store.client, &store.settings).await.unwrap();
+    let all = events(50);
+    let cost = all.iter().map(|event| event.charge.cost.nanos()).sum();
+    for _ in 0..3 {
+        store.insert("one", &all).await;
+        assert_eq!(store.sums().await, [(50, cost); 3]);
+        engine.kill();
+        engine.restart();
+    }
+    store.insert("one", &all).await;
+    assert_eq!(store.sums().await, [(50, cost); 3]);
+}
+
+#[tokio::test]
 async fn an_engine_that_is_killed_and_comes_back_holds_every_event_once() {
     let (store, mut engine) = Store::alone();
     let settings = Settings { batch_events_max: 50, ..store.settings.clone() };
-    let (queue, reader) = queue(&settings);
-    let source = MemorySource::new(reader, &settings);
+    let (queue, source) = spool::volatile(&settings);
     let shipper = Shipper::start(&Tasks::new(), source, ClickHouse::new(&store.client, &settings));
     let all = events(2000);
     let (first, rest) = all.split_at(1000);

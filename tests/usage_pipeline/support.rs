@@ -29,8 +29,6 @@ use std::{
     sync::{Arc, Weak},
 };
 
-/// A server to test against instead of the embedded engine.
-const URL_VARIABLE: &str = "GATEWAY_TEST_CLICKHOUSE_URL";
 const START_TIME_MAX: Duration = Duration::from_mins(1);
 const START_POLL: Duration = Duration::from_millis(20);
 
@@ -118,8 +116,8 @@ impl Drop for Engine {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment names a server to test against")]
-fn server_url() -> Option<String> {
-    std::env::var(URL_VARIABLE).ok()
+fn variable(name: &str) -> Option<String> {
+    std::env::var(format!("GATEWAY_TEST_CLICKHOUSE_{name}")).ok()
 }
 
 /// A database of one test.
@@ -132,8 +130,10 @@ pub(crate) struct Store {
 impl Store {
     /// A database without tables, not made yet.
     pub(crate) fn empty() -> Self {
-        let (client, engine) = if let Some(url) = server_url() {
-            (clickhouse::Client::default().with_url(url), None)
+        let (client, engine) = if let Some(url) = variable("URL") {
+            let user = variable("USER").unwrap_or_else(|| "default".to_owned());
+            let client = clickhouse::Client::default().with_url(url).with_user(user);
+            (variable("PASSWORD").map_or(client.clone(), |password| client.with_password(password)), None)
         } else {
             let engine = Engine::share();
             (engine.client(), Some(engine))
@@ -174,16 +174,18 @@ impl Store {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         // the tests have the client already
         store: settings::Store::ClickHouse(settings::Server {
             url: String::new(),
             user: String::new(),
             password: None,
+            cluster: None,
         }),
         database: format!("test_{}", RequestId::generate()),
         queue_events_max: 10_000,
+        spool: settings::Spool::default(),
         flush_interval: Duration::from_millis(100),
         batch_events_max: 300,
         keep_days: 400,
@@ -191,6 +193,8 @@ fn settings() -> Settings {
         query_time_max: Duration::from_secs(20),
         query_memory_bytes_max: 1 << 30,
         query_rows_max: 1_000_000,
+        queries_per_key_max: 4,
+        queries_max: 6,
     }
 }
 
@@ -274,5 +278,6 @@ pub(crate) fn event(dice: &mut Dice, now: Timestamp) -> UsageEvent<'static> {
         },
         provider_request_id: "req_1".into(),
         tags: tags.into(),
+        entities: if failed { Vec::new() } else { vec![("EMAIL", dice.below(9))] }.into(),
     }
 }

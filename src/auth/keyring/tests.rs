@@ -98,6 +98,8 @@ impl Bench {
             scopes: vec![Scope::InferenceUse],
             entitlements: Entitlements::default(),
             limits: KeyLimits::default(),
+            organization_limits: KeyLimits::default(),
+            organization_disabled: false,
             usage_mode: UsageMode::default(),
             created_at: NOW,
             expires_at: None,

@@ -8,11 +8,12 @@ use crate::{
         issue::{self, Issued, KeyOrder},
         key::{Environment, GatewayKey, KeyKind, Scope, UsageMode},
         keyring::{Keyring, Unidentified},
+        port::{Organization, Page, Registry, RegistryError, Revocation},
     },
-    base::{clock, tasks::Tasks},
+    base::{clock, ids::OrganizationId, tasks::Tasks},
     limits::KeyLimits,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_300_000_123);
@@ -34,7 +35,12 @@ async fn issue_key(store: &SqliteStore, organization: &Organization) -> Issued {
         environment: Environment::Test,
         scopes: vec![Scope::PromptUse, Scope::StatsRead],
         entitlements: vec![rule],
-        limits: KeyLimits { requests_per_second: Some(5), burst: Some(9), concurrent_requests: None },
+        limits: KeyLimits {
+            requests_per_second: Some(5),
+            burst: Some(9),
+            concurrent_requests: None,
+            ..KeyLimits::default()
+        },
         usage_mode: UsageMode::Inject,
         expires_at: Some(NOW.plus_millis(1_000)),
     };
@@ -94,7 +100,7 @@ async fn names_are_unique_whatever_their_case_and_found_by_id_first() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let acme = issue::create_organization(&store, "acme", NOW).await.unwrap();
-    let taken = Organization { name: "ACME".into(), id: OrganizationId::generate(), created_at: NOW };
+    let taken = Organization::new("ACME", NOW);
     assert_eq!(store.add_organization(&taken).await, Err(RegistryError::NameTaken));
     for text in ["acme", "Acme", acme.id.as_str()] {
         assert_eq!(store.find_organization(text).await.unwrap().as_ref(), Some(&acme), "{text}");
@@ -111,7 +117,7 @@ async fn a_key_needs_an_organization_that_exists() {
     issued.record.id = KeyId::generate();
     issued.record.organization_id = OrganizationId::generate();
     let hash = KeyHash::from_bytes([7; 32]);
-    assert_eq!(store.add_key(&hash, &issued.record).await, Err(RegistryError::NoOrganization));
+    assert_eq!(store.add_key(&hash, &issued.record, &[]).await, Err(RegistryError::NoOrganization));
 }
 
 #[tokio::test]
@@ -390,4 +396,17 @@ async fn two_instances_over_one_file_agree_on_a_key_within_the_age_of_their_cach
     assert!(ask(&elsewhere, 1).await.is_ok());
     assert_eq!(ask(&elsewhere, 21).await.unwrap_err(), Unidentified::Revoked);
     assert_eq!(other_store.find(&key.hash()).await.unwrap().unwrap().last_used_at, Some(NOW));
+}
+
+#[tokio::test]
+async fn the_audit_can_be_added_to_and_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let acme = issue::create_organization(&store, "acme", NOW).await.unwrap();
+    for statement in ["DELETE FROM audit", "UPDATE audit SET who = 'nobody'"] {
+        let error = sqlx::query(statement).execute(&store.pool).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    let rows = store.audit(Some(&acme.id), Page { after: None, count_max: 10 }).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.what.as_str()).collect::<Vec<_>>(), ["organization.created"]);
 }

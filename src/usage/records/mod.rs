@@ -120,7 +120,7 @@ impl RecordsQuery {
     /// The exchanges on the page, and one more when there is one.
     fn places(&self) -> Result<Statement, AskError> {
         let mut statement = Statement::default();
-        let mut conditions = statement.conditions(&self.selection, &self.organization_id, false)?;
+        let mut conditions = statement.conditions(&self.selection, &self.organization_id)?;
         if let Some(Place { time, request_id }) = self.after {
             let time = statement.moment("after", time);
             let id = statement.text("after_id", request_id.as_str());

@@ -15,7 +15,7 @@ use super::{
     schema::{self, MigrateError},
     selection::{self, BadParameter, bad},
     settings::Settings,
-    shipper,
+    shards::Shards,
     store_error::describe,
 };
 use crate::{
@@ -142,10 +142,11 @@ pub async fn reprice(
     mode: Mode,
 ) -> Result<Outcome, RepriceError> {
     schema::migrate(client, settings).await?;
-    let client = shipper::inserting(client, settings);
+    let shards = Shards::new(client, settings);
+    let client = shards.client.clone();
     let mut outcome = Outcome::default();
     if mode == Mode::Store {
-        outcome.batches_finished = unfinished::finish(&client, span).await?;
+        outcome.batches_finished = unfinished::finish(&shards, span).await?;
     }
     for hour in hours(&client, span).await? {
         let hour = (Timestamp::from_millis(hour), Timestamp::from_millis(hour).plus_millis(HOUR_MS));
@@ -159,7 +160,7 @@ pub async fn reprice(
             let earlier = adjustments(&client, span, &page).await?;
             let batch = judge_page(book, page, earlier, &mut outcome);
             if mode == Mode::Store && !batch.rows.is_empty() {
-                store(&client, hour.0, batch).await?;
+                store(&shards, hour.0, batch).await?;
             }
             if whole {
                 break;
@@ -255,16 +256,18 @@ async fn adjustments(client: &Client, span: &Span, page: &[ExchangeRow]) -> Resu
 }
 
 /// Stores a batch, and then that it is stored.
-async fn store(client: &Client, hour: Timestamp, batch: Batch) -> Result<(), Error> {
+async fn store(shards: &Shards, hour: Timestamp, batch: Batch) -> Result<(), Error> {
     let (id, rows) = batch.close(clock::now().millis());
-    insert(client, &id, &rows).await?;
-    unfinished::note(client, &id, hour, &rows).await
+    insert(shards, &id, &rows).await?;
+    unfinished::note(&shards.client, &id, hour, &rows).await
 }
 
-async fn insert(client: &Client, id: &str, rows: &[AdjustmentRow]) -> Result<(), Error> {
+async fn insert(shards: &Shards, id: &str, rows: &[AdjustmentRow]) -> Result<(), Error> {
+    let token = format!("{REASON}-{id}");
+    let (client, table) = shards.place(&token);
     // the counts, which have no defaults, are left out on purpose: validation would ask for them
-    let insert = client.clone().with_validation(false).insert::<AdjustmentRow>(TABLE).await?;
-    let mut insert = insert.with_setting("insert_deduplication_token", format!("{REASON}-{id}"));
+    let insert = client.clone().with_validation(false).insert::<AdjustmentRow>(table).await?;
+    let mut insert = insert.with_setting("insert_deduplication_token", token);
     for row in rows {
         insert.write(row).await?;
     }

@@ -4,7 +4,7 @@
 use super::{REASON, RepriceError, Span, TABLE, insert, rows::AdjustmentRow};
 use crate::{
     base::clock::{self, Duration, Timestamp},
-    usage::{ask::Statement, row::ADJUSTMENT},
+    usage::{ask::Statement, row::ADJUSTMENT, shards::Shards},
 };
 use clickhouse::{Client, Row as _, error::Error};
 
@@ -49,7 +49,8 @@ pub(super) async fn note(client: &Client, id: &str, hour: Timestamp, rows: &[Adj
 }
 
 /// Finishes the batches of the span that are not noted; says how many there were.
-pub(super) async fn finish(client: &Client, span: &Span) -> Result<u64, RepriceError> {
+pub(super) async fn finish(shards: &Shards, span: &Span) -> Result<u64, RepriceError> {
+    let client = &shards.client;
     let mut statement = Statement::default();
     let (since, until) = (statement.moment("since", span.since), statement.moment("until", span.until));
     statement.sql = format!(
@@ -68,7 +69,7 @@ pub(super) async fn finish(client: &Client, span: &Span) -> Result<u64, RepriceE
                 return Err(RepriceError::Unfinished(batch.correction_id));
             }
             // the rows that are there are not counted again; the sums that are missing are made up
-            insert(client, &batch.correction_id, &rows).await?;
+            insert(shards, &batch.correction_id, &rows).await?;
         }
         note(client, &batch.correction_id, hour, &rows).await?;
         finished += 1;

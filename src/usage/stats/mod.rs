@@ -1,11 +1,13 @@
 //! Aggregates over one organization's usage: what `GET /gw/stats` asks and what it answers.
 //!
-//! `StatsQuery::parse` checks parameters, `statement` makes one SQL statement of them, `StatsQuery::run` asks the store,
-//! `StatsAnswer` renders as JSON or CSV.
+//! `StatsQuery::parse` checks parameters, `parts` chooses the tables, `statement` makes one SQL statement of them,
+//! `StatsQuery::run` asks the store, `StatsAnswer` renders as JSON or CSV.
 //! The totals come from the same statement as the rows, so they are the sum over all groups, shown or not.
 
 mod answer;
+mod buckets;
 mod parse;
+mod parts;
 mod run;
 mod statement;
 
@@ -26,12 +28,26 @@ pub struct StatsQuery {
     limit: u32,
     format: Format,
     bounds: Bounds,
+    /// Sums by hour and day may answer.
+    rollups: bool,
 }
 
 impl StatsQuery {
     /// How the answer is to be rendered.
     pub const fn format(&self) -> Format {
         self.format
+    }
+
+    /// The same question, to be answered from the events alone: slower, and with the same answer.
+    #[must_use]
+    pub fn from_events_alone(self) -> Self {
+        Self { rollups: false, ..self }
+    }
+
+    /// Whether rows are a series over time, in which no bucket may be missing. Sorted by a figure they are a ranking.
+    fn is_series(&self) -> bool {
+        let ranked = self.order.first().is_some_and(|first| matches!(first.by, By::Figure(_)));
+        self.interval.is_some() && !ranked
     }
 }
 

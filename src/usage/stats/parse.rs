@@ -52,6 +52,7 @@ impl StatsQuery {
             limit: rows,
             format: shape.unwrap_or_default(),
             bounds: Bounds::of(settings),
+            rollups: true,
         };
         query.order = query.order(order_by)?;
         Ok(query)

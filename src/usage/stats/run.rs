@@ -1,6 +1,10 @@
 //! Asks the store, and reads what it answers.
 
-use super::{super::ask::AskError, Figures, Percentiles, Row, StatsAnswer, StatsQuery, statement::statement};
+use super::{
+    super::{ask::AskError, schema::hot_since},
+    Figures, Percentiles, Row, StatsAnswer, StatsQuery,
+    statement::statement,
+};
 use crate::base::{clock::Timestamp, ids::OrganizationId, money::Money};
 use clickhouse::Client;
 
@@ -21,8 +25,18 @@ impl StatsQuery {
     /// # Errors
     /// The store does not answer, the question is too expensive, or there is a defect; never the store's own words.
     pub async fn run(&self, client: &Client, organization_id: &OrganizationId) -> Result<StatsAnswer, AskError> {
-        let rows = statement(self, organization_id)?.fetch::<StatsRow>(client, &self.bounds).await?;
+        let parts = self.parts(self.rolled_up_since(client).await?);
+        let rows = statement(self, organization_id, &parts)?.fetch::<StatsRow>(client, &self.bounds).await?;
         Ok(self.answer(rows))
+    }
+
+    /// Since when the rollups have all that is asked for; `None` when they cannot answer.
+    async fn rolled_up_since(&self, client: &Client) -> Result<Option<Timestamp>, AskError> {
+        match self.rolled_up_tags().filter(|_| self.may_use_rollups()) {
+            None => Ok(None),
+            Some(tags) if tags.is_empty() => Ok(Some(Timestamp::from_millis(0))),
+            Some(tags) => hot_since(client, &self.bounds, &tags).await,
+        }
     }
 
     fn answer(&self, rows: Vec<StatsRow>) -> StatsAnswer {

@@ -33,7 +33,11 @@ pub fn gateway_yaml(folder: &Path) -> Value {
         "listeners": [{"address": "127.0.0.1:0"}],
         "operations": {"address": "127.0.0.1:0"},
         "store": {"sqlite": folder.join("control.sqlite")},
-        "usage": {"embedded": {"folder": usage_folder(folder)}, "flush_interval_ms": 200},
+        "usage": {
+            "embedded": {"folder": usage_folder(folder)},
+            "spool": {"folder": spool_folder(folder)},
+            "flush_interval_ms": 200,
+        },
         "server": {"threads": 2, "grace_period_seconds": 10, "graceful_shutdown_timeout_seconds": 5},
     })
 }
@@ -41,6 +45,11 @@ pub fn gateway_yaml(folder: &Path) -> Value {
 /// Where the usage store is.
 pub fn usage_folder(folder: &Path) -> PathBuf {
     folder.join("usage")
+}
+
+/// Where usage events wait for the usage store.
+pub fn spool_folder(folder: &Path) -> PathBuf {
+    folder.join("spool")
 }
 
 /// A line of the access log about an exchange that was routed to a provider.

@@ -10,7 +10,8 @@ use std::{
 };
 
 const ROWS: &str = "SELECT toString(request_id) AS request_id, organization_id, key_id, endpoint, status, error_type, attempts, \
-    streamed, bytes_in, bytes_out, model_requested, input_tokens, output_tokens, usage_source, tags \
+    streamed, bytes_in, bytes_out, model_requested, input_tokens, output_tokens, usage_source, tags, \
+    entities, provider, method, key_id, cost_nanousd, ttft_ms \
     FROM sociaro.usage_events WHERE kind = 'exchange'";
 
 /// The stored usage events of one organization, or of all.

@@ -1,27 +1,34 @@
 //! The tables in ClickHouse: ordered, additive migrations, and what settings decide (retention, hot tags).
-//! The same statements serve the embedded engine and a server. Every one may run twice or on two instances at once.
+//! The same statements serve the embedded engine, a server and a cluster. Every one may run twice or on two instances at once.
 
-use super::{
-    settings::Settings,
-    tag::{hot_column, is_tag_name},
-};
+mod hot_tags;
+mod script;
+mod template;
+
+pub(super) use hot_tags::hot_since;
+pub use script::{Script, script};
+
+use super::{settings::Settings, tag::is_tag_name};
 use clickhouse::Client;
+use template::Template;
 
 /// All migrations, in order; the position plus one is the version. Never edit one that was released: add another.
-const MIGRATIONS: [(&str, &str); 4] = [
-    ("0001_usage_events", include_str!("../../schema/0001_usage_events.sql")),
-    ("0002_rollups", include_str!("../../schema/0002_rollups.sql")),
-    ("0003_finance", include_str!("../../schema/0003_finance.sql")),
-    ("0004_corrections", include_str!("../../schema/0004_corrections.sql")),
+const MIGRATIONS: [(&str, &str); 5] = [
+    ("0001_usage_events", include_str!("../../../schema/0001_usage_events.sql")),
+    ("0002_rollups", include_str!("../../../schema/0002_rollups.sql")),
+    ("0003_finance", include_str!("../../../schema/0003_finance.sql")),
+    ("0004_corrections", include_str!("../../../schema/0004_corrections.sql")),
+    ("0005_prices", include_str!("../../../schema/0005_prices.sql")),
 ];
 
 /// The record of what was applied; it comes before all migrations.
-const SCHEMA_VERSION: &str = include_str!("../../schema/0000_schema_version.sql");
+const SCHEMA_VERSION: &str = include_str!("../../../schema/0000_schema_version.sql");
+const DATABASE: &str = "CREATE DATABASE IF NOT EXISTS {database}{on_cluster}";
 
 /// Tables whose rows expire, and the column that says when.
 const EXPIRING: [(&str, &str); 2] = [("usage_events", "toDateTime(time)"), ("usage_hourly", "hour")];
 
-const DATABASE_BYTES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 64;
 const KEEP_DAYS_MAX: u32 = 36_500;
 
 /// Why the schema could not be brought up to date.
@@ -29,6 +36,8 @@ const KEEP_DAYS_MAX: u32 = 36_500;
 pub enum MigrateError {
     #[error("`{0}` is no name for a database: letters, digits and `_`, at most 64")]
     Database(String),
+    #[error("`{0}` is no name for a cluster: letters, digits, `_` and `-`, at most 64")]
+    Cluster(String),
     #[error("`{0}` is no name for a tag: `[a-z0-9_.-]`, at most 64")]
     Tag(String),
     #[error("cannot bring the usage store's schema up to date ({step}): {source}")]
@@ -52,7 +61,7 @@ pub async fn migrate(client: &Client, settings: &Settings) -> Result<Migrated, M
     let plan = Plan::new(settings)?;
     // the database may not be there yet, so statements name it themselves
     let client = client.clone().with_database("default").with_setting("async_insert", "0");
-    run(&client, "database", &format!("CREATE DATABASE IF NOT EXISTS {}", plan.database)).await?;
+    plan.apply(&client, "database", DATABASE).await?;
     plan.apply(&client, "0000_schema_version", SCHEMA_VERSION).await?;
     let from = plan.version(&client).await?;
     let mut to = from;
@@ -61,120 +70,87 @@ pub async fn migrate(client: &Client, settings: &Settings) -> Result<Migrated, M
             continue;
         }
         plan.apply(&client, name, text).await?;
-        let insert = format!(
-            "INSERT INTO {}.schema_version (version, name, applied_at) VALUES ({version}, '{name}', now64(3))",
-            plan.database
-        );
-        run(&client, name, &insert).await?;
+        run(&client, name, &plan.applied(version, name)).await?;
         to = version;
     }
     plan.set_retention(&client).await?;
-    plan.set_hot_tags(&client).await?;
+    hot_tags::set(&plan, &client).await?;
     Ok(Migrated { from, to })
 }
 
 /// The parts of the settings that the schema depends on, checked: they are written into statements.
 struct Plan<'a> {
-    database: &'a str,
-    keep_days: u32,
+    template: Template<'a>,
     hot_tags: &'a [String],
 }
 
 impl<'a> Plan<'a> {
     fn new(settings: &'a Settings) -> Result<Self, MigrateError> {
+        Self::of(settings, settings.store.cluster())
+    }
+
+    fn of(settings: &'a Settings, cluster: Option<&'a str>) -> Result<Self, MigrateError> {
         let database = settings.database.as_str();
-        let plain = database.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !plain || database.is_empty() || database.len() > DATABASE_BYTES_MAX {
+        if !is_name(database, b"_") {
             return Err(MigrateError::Database(database.into()));
+        }
+        if let Some(name) = cluster.filter(|name| !is_name(name, b"_-")) {
+            return Err(MigrateError::Cluster(name.into()));
         }
         if let Some(tag) = settings.hot_tags.iter().find(|tag| !is_tag_name(tag)) {
             return Err(MigrateError::Tag(tag.clone()));
         }
-        Ok(Self { database, keep_days: settings.keep_days.clamp(1, KEEP_DAYS_MAX), hot_tags: &settings.hot_tags })
+        let keep_days = settings.keep_days.clamp(1, KEEP_DAYS_MAX);
+        Ok(Self { template: Template { database, keep_days, cluster }, hot_tags: &settings.hot_tags })
     }
 
-    /// The statements of a migration's text, filled in.
-    fn statements(&self, text: &str) -> Vec<String> {
-        let text: String = text.lines().filter(|line| !line.trim_start().starts_with("--")).fold(
-            String::with_capacity(text.len()),
-            |mut text, line| {
-                text.push_str(line);
-                text.push('\n');
-                text
-            },
-        );
-        let text = text.replace("{database}", self.database).replace("{keep_days}", &self.keep_days.to_string());
-        text.split(";\n").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    /// One statement, filled in.
+    fn fill(&self, statement: &str) -> String {
+        self.template.statement(statement).unwrap_or_default()
+    }
+
+    /// Notes that a migration was applied.
+    fn applied(&self, version: u32, name: &str) -> String {
+        let into = "INSERT INTO {database}.schema_version (version, name, applied_at)";
+        self.fill(&format!("{into} VALUES ({version}, '{name}', now64(3))"))
     }
 
     async fn apply(&self, client: &Client, name: &str, text: &str) -> Result<(), MigrateError> {
-        for statement in self.statements(text) {
+        for statement in self.template.statements(text) {
             run(client, name, &statement).await?;
         }
         Ok(())
     }
 
     async fn version(&self, client: &Client) -> Result<u32, MigrateError> {
-        let sql = format!("SELECT max(version) FROM {}.schema_version", self.database);
+        let sql = self.fill("SELECT max(version) FROM {database}.schema_version");
         client.query_raw(&sql).fetch_one().await.map_err(|source| store("schema_version", source))
     }
 
     /// Rows that are there already expire by the new rule when their parts merge.
     async fn set_retention(&self, client: &Client) -> Result<(), MigrateError> {
         for (table, column) in EXPIRING {
-            let wanted = format!("{column} + toIntervalDay({})", self.keep_days);
+            let (wanted, name) = (
+                self.fill(&format!("{column} + toIntervalDay({{keep_days}})")),
+                self.fill(&format!("{table}{{local}}")),
+            );
             let sql =
                 "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}";
-            let query = client.query_raw(sql).param("database", self.database).param("table", table);
+            let query = client.query_raw(sql).param("database", self.template.database).param("table", name);
             let engine: String = query.fetch_one().await.map_err(|source| store("retention", source))?;
             if !engine.contains(&format!("TTL {wanted}")) {
-                let alter = format!(
-                    "ALTER TABLE {}.{table} MODIFY TTL {wanted} SETTINGS materialize_ttl_after_modify = 0",
-                    self.database
-                );
+                let alter = format!("ALTER TABLE {{database}}.{table}{{local}}{{on_cluster}} MODIFY TTL {wanted}");
+                let alter = self.fill(&format!("{alter} SETTINGS materialize_ttl_after_modify = 0"));
                 run(client, "retention", &alter).await?;
             }
         }
         Ok(())
     }
+}
 
-    /// A column for each hot tag, and the map that the rollups keep. Columns of tags that are hot no longer stay.
-    async fn set_hot_tags(&self, client: &Client) -> Result<(), MigrateError> {
-        let database = self.database;
-        let sql = "SELECT name, default_expression FROM system.columns \
-                   WHERE database = {database:String} AND table = 'usage_events'";
-        let query = client.query_raw(sql).param("database", database);
-        let columns: Vec<(String, String)> = query.fetch_all().await.map_err(|source| store("hot tags", source))?;
-        for tag in self.hot_tags {
-            let Some(column) = hot_column(tag) else { return Err(MigrateError::Tag(tag.clone())) };
-            if columns.iter().any(|(name, _)| *name == column) {
-                continue;
-            }
-            let alter = format!(
-                "ALTER TABLE {database}.usage_events \
-                 ADD COLUMN IF NOT EXISTS `{column}` LowCardinality(String) MATERIALIZED tags['{tag}']"
-            );
-            run(client, "hot tags", &alter).await?;
-        }
-        let wanted = self.hot_tags_expression();
-        if !columns.iter().any(|(name, expression)| name == "hot_tags" && *expression == wanted) {
-            let alter = format!(
-                "ALTER TABLE {database}.usage_events \
-                 MODIFY COLUMN hot_tags Map(LowCardinality(String), String) MATERIALIZED {wanted}"
-            );
-            run(client, "hot tags", &alter).await?;
-        }
-        Ok(())
-    }
-
-    /// As ClickHouse itself writes it, so that the comparison holds.
-    fn hot_tags_expression(&self) -> String {
-        if self.hot_tags.is_empty() {
-            return "map()".into();
-        }
-        let names: Vec<String> = self.hot_tags.iter().map(|tag| format!("'{tag}'")).collect();
-        format!("mapFilter((k, v) -> has([{}], k), tags)", names.join(", "))
-    }
+fn is_name(text: &str, besides: &[u8]) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || besides.contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 async fn run(client: &Client, step: &str, sql: &str) -> Result<(), MigrateError> {
@@ -196,6 +172,9 @@ mod tests {
             let settings = Settings { database: database.into(), ..sample() };
             assert!(matches!(Plan::new(&settings), Err(MigrateError::Database(_))), "{database}");
         }
+        for name in ["", "a b", "a`b", "a'b"] {
+            assert!(matches!(Plan::of(&sample(), Some(name)), Err(MigrateError::Cluster(_))), "{name}");
+        }
         for tag in ["", "A", "a'b", "a]b"] {
             let settings = Settings { hot_tags: vec!["ok".into(), tag.into()], ..sample() };
             assert!(matches!(Plan::new(&settings), Err(MigrateError::Tag(_))), "{tag}");
@@ -205,14 +184,23 @@ mod tests {
     #[test]
     fn every_migration_renders_to_statements_that_may_run_twice() {
         let settings = sample();
-        let plan = Plan::new(&settings).unwrap();
-        for (name, text) in MIGRATIONS.into_iter().chain([("0000_schema_version", SCHEMA_VERSION)]) {
-            let statements = plan.statements(text);
-            assert!(!statements.is_empty(), "{name}");
-            for statement in statements {
-                let repeatable = ["IF NOT EXISTS", "OR REPLACE", "MODIFY QUERY", "COMMENT COLUMN"];
-                assert!(repeatable.iter().any(|words| statement.contains(words)), "{name}: {statement}");
-                assert!(!statement.contains('{') && !statement.contains("--"), "{name}: {statement}");
+        let macros = ["{shard}", "{replica}"];
+        for cluster in [None, Some("c")] {
+            let plan = Plan::of(&settings, cluster).unwrap();
+            for (name, text) in MIGRATIONS.into_iter().chain([("0000_schema_version", SCHEMA_VERSION)]) {
+                let statements = plan.template.statements(text);
+                assert!(!statements.is_empty(), "{name}");
+                for statement in statements {
+                    let repeatable = ["IF NOT EXISTS", "OR REPLACE", "COMMENT COLUMN"];
+                    // From then until the engine starts again, tokens of inserts would not be those of their tries after it:
+                    // sums would count a batch twice.
+                    assert!(!statement.contains("MODIFY QUERY"), "{name}: {statement}");
+                    assert!(repeatable.iter().any(|words| statement.contains(words)), "{name}: {statement}");
+                    assert_eq!(statement.contains("ON CLUSTER `c`"), cluster.is_some(), "{name}: {statement}");
+                    let plain = macros.iter().fold(statement.clone(), |text, word| text.replace(word, ""));
+                    assert!(!plain.contains('{') && !plain.contains("--"), "{name}: {statement}");
+                    assert!(cluster.is_some() || plain == statement, "{name}: {statement}");
+                }
             }
         }
     }
