@@ -372,6 +372,12 @@ fn authorization(text: Text<'_>, value: Value) -> Value {
             return Value { start, end, setting: Setting::Bare };
         }
     }
+    // Cookie: sessionid=…
+    let bytes = text.bytes(value.start, value.end);
+    let mark = bytes.iter().position(|byte| !(is_word(*byte) || matches!(byte, b'-' | b'.')));
+    if let Some(mark) = mark.filter(|mark| bytes.get(*mark) == Some(&b'=') && *mark + 16 < bytes.len()) {
+        return Value { start: value.start + mark + 1, ..value };
+    }
     value
 }
 
