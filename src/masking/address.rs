@@ -2,7 +2,7 @@
 
 use super::{
     kind::{Kind, Rank},
-    number::{Cluster, Joint},
+    number::{Cluster, Joint, Number},
     scan::Scan,
     text::is_word,
     words::Tag,
@@ -34,7 +34,7 @@ pub(super) fn find_dotted(scan: &mut Scan<'_>, cluster: &Cluster) -> usize {
         if octets
             && !reserved(number.value(0, number.group_len(0)), scan.text.slice(start, end))
             && stands_alone(scan, start, end)
-            && !versioned(scan, start, end)
+            && !versioned(scan, start, end, &number)
         {
             scan.add(Kind::IpAddress, start, end, Rank::Shaped);
             taken = first + 4;
@@ -62,7 +62,7 @@ fn stands_alone(scan: &Scan<'_>, start: usize, end: usize) -> bool {
 }
 
 /// Whether what looks like an IPv4 address is the number of a release or of a section.
-fn versioned(scan: &Scan<'_>, start: usize, end: usize) -> bool {
+fn versioned(scan: &Scan<'_>, start: usize, end: usize, number: &Number<'_>) -> bool {
     let text = scan.text;
     let (before, earlier) = (text.before(start), text.before(start.saturating_sub(1)));
     let operator =
@@ -83,16 +83,64 @@ fn versioned(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     if operator || product {
         return true;
     }
-    let version = |tag: Tag| (tag == Tag::Version).then_some(());
-    let address = |tag: Tag| (tag == Tag::Ip).then_some(());
-    let said = scan.words.before(start, 32, version).map(|((), distance)| distance);
-    let other = scan.words.before(start, 32, address).map(|((), distance)| distance);
-    match (said, other) {
-        (Some(version), Some(address)) => version < address,
-        (Some(_), None) => true,
-        (None, Some(_)) => false,
-        (None, None) => scan.words.after(end, 14, version).is_some() && scan.words.after(end, 14, address).is_none(),
+    let octets = octets(number);
+    let address = scan.words.around(start, end, Tag::Ip, 32);
+    let addressed = matches!(text.at(end), b':' | b'/') && text.at(end + 1).is_ascii_digit();
+    if let Some(near) = version_before(scan, start) {
+        // Numbers of releases are small; what is large is denied by the nearest word only.
+        return near || !addressed && large(octets) < 2 && !nearer_address(scan, start);
     }
+    let clause = octets.iter().all(|octet| *octet < 20) && !PUBLIC.contains(&octets) && !matches!(octets, [10, ..]);
+    let version = |tag: Tag| (tag == Tag::Version).then_some(());
+    let behind = scan
+        .words
+        .after(end, 14, version)
+        .is_some_and(|((), distance)| !text.slice(end, end + distance).contains(['\n', '.', ';']));
+    !address && !addressed && (clause || (behind && large(octets) < 2))
+}
+
+/// Name servers that everybody knows.
+const PUBLIC: &[[u64; 4]] = &[[1, 1, 1, 1], [1, 0, 0, 1], [8, 8, 8, 8], [8, 8, 4, 4], [9, 9, 9, 9]];
+
+fn octets(number: &Number<'_>) -> [u64; 4] {
+    let mut at = 0;
+    [0, 1, 2, 3].map(|i| {
+        let from = at;
+        at += number.group_len(i);
+        number.value(from, at)
+    })
+}
+
+fn large(octets: [u64; 4]) -> usize {
+    octets.iter().filter(|octet| 100 <= **octet).count()
+}
+
+/// A word about releases before a place, on its line, and whether it stands right before it.
+fn version_before(scan: &Scan<'_>, start: usize) -> Option<bool> {
+    let text = scan.text;
+    let version = |tag: Tag| (tag == Tag::Version).then_some(());
+    let ((), distance) = scan.words.before(start, 32, version)?;
+    let place = start - distance;
+    let between = text.slice(place, start);
+    let word = text.slice(text.run_back(place, 16, |byte| byte.is_ascii_alphabetic()), place).to_ascii_lowercase();
+    let verb = ["upgrade", "update", "downgrade", "patch"].iter().any(|verb| word.starts_with(verb));
+    // -sV, -v
+    let flag = word.len() <= 2 && matches!(text.before(place - word.len()), b'-');
+    let mut joints = between.split(|letter: char| !letter.is_alphabetic()).filter(|joint| !joint.is_empty());
+    let away = joints.clone().any(|joint| matches!(joint, "on" | "at" | "against" | "with" | "via" | "by" | "for"));
+    let leads = joints.clone().next_back().is_some_and(|joint| matches!(joint, "to" | "from" | "version" | "v"));
+    if flag || away || between.contains(['\n', ';']) || (verb && !leads) {
+        return None;
+    }
+    Some(!verb && joints.all(|joint| matches!(joint, "v" | "is" | "was" | "no" | "number" | "ist" | "est")))
+}
+
+/// Whether a word about addresses stands nearer than the one about releases.
+fn nearer_address(scan: &Scan<'_>, start: usize) -> bool {
+    let distance = |wanted: Tag| {
+        scan.words.before(start, 32, |tag| (tag == wanted).then_some(())).map_or(usize::MAX, |((), distance)| distance)
+    };
+    distance(Tag::Ip) <= distance(Tag::Version)
 }
 
 /// A MAC or IPv6 address that begins with the run of letters and digits at a place; where the reading may go on.
@@ -146,7 +194,7 @@ fn is_ipv6(scan: &Scan<'_>, address: &str, start: usize, end: usize) -> bool {
     // Short forms are also words of programming languages, times and ratios.
     let wide = address.split(':').any(|group| 3 <= group.len());
     (3 <= groups && digits && wide)
-        || groups == 8
+        || (groups == 8 && wide)
         || (2 <= groups && wide && digits && address.contains("::"))
         || (scan.words.around(start, end, Tag::Ip, 24) && wide)
 }
@@ -170,7 +218,11 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
     let cisco = text.bytes(start, start + 14);
     let fits = cisco.len() == 14
         && cisco.iter().enumerate().all(|(i, byte)| if i % 5 == 4 { *byte == b'.' } else { byte.is_ascii_hexdigit() });
-    if fits && !is_word(text.at(start + 14)) && text.at(start + 14) != b'.' && text.before(start) != b'.' {
+    if fits
+        && !is_word(text.at(start + 14))
+        && !(text.at(start + 14) == b'.' && is_word(text.at(start + 15)))
+        && text.before(start) != b'.'
+    {
         let letters = cisco.iter().any(u8::is_ascii_alphabetic);
         if letters || scan.words.around(start, start + 14, Tag::Mac, 24) {
             add_mac(scan, start, start + 14);
@@ -178,6 +230,13 @@ fn find_mac(scan: &mut Scan<'_>, start: usize, mark: u8) -> usize {
         return start + 14;
     }
     0
+}
+
+/// A5F9EDB05B41 right behind its name.
+pub(super) fn find_bare_mac(scan: &mut Scan<'_>, start: usize, end: usize) {
+    if scan.text.bytes(start, end).iter().all(u8::is_ascii_hexdigit) && scan.labelled(start, Tag::Mac) {
+        add_mac(scan, start, end);
+    }
 }
 
 /// Broadcast and empty addresses belong to no device.

@@ -4,9 +4,9 @@ use super::{
     context::Hit,
     kind::{Kind, Rank},
     scan::Scan,
-    secret_name::{Class, class},
-    secret_value::{Setting, is_secret},
-    text::{Text, is_word},
+    secret_name::{Class, class, owned_key},
+    secret_value::{Setting, is_secret, is_told},
+    text::{Text, is_spaceless, is_word},
 };
 
 pub(super) use super::secret_value::is_reference;
@@ -29,6 +29,20 @@ struct Value {
     setting: Setting,
 }
 
+/// The second one of `from … to …`.
+fn replaced(scan: &mut Scan<'_>, kind: Kind, end: usize) {
+    let text = scan.text;
+    if !text.is(end, b" to ") {
+        return;
+    }
+    let start = end + 4;
+    let stop = text.run(start, 80, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`'));
+    let stop = trimmed(text, start, stop, Setting::Open);
+    if is_secret(text.slice(start, stop), Class::Password, Setting::Open) {
+        scan.add(kind, start, stop, Rank::Named);
+    }
+}
+
 impl Assigned {
     /// The value that belongs to the name around a telling word.
     pub(super) fn find(&mut self, scan: &mut Scan<'_>, hit: Hit) {
@@ -44,15 +58,20 @@ impl Assigned {
         }
         self.done = end;
         let name = text.slice(start, end).trim_start_matches(['-', '.']);
-        let Some(class) = class(name).or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
+        let Some(class) = class(name)
+            .or_else(|| bare_key(text, start, name))
+            .or_else(|| class(text.slice(hit.start, hit.end))?.filter_tail(text, hit, end))
         else {
             return;
         };
         let value =
             assigned(text, start, end).map(|value| authorization(text, value)).or_else(|| sql(text, end, class));
+        let value = value.or_else(|| before_name(text, start, class));
         let found = match value {
+            // -pass pass:…, --password-file …
+            Some(value) if text.is_caseless(value.start, b"pass:") || text.is_caseless(value.start, b"env:") => None,
             Some(value) if is_secret(text.slice(value.start, value.end), class, value.setting) => Some(value),
-            Some(value) if value.setting != Setting::Open => None,
+            Some(value) if value.setting != Setting::Open || !goes_on(text, &value) => None,
             _ => prose(text, end, class),
         };
         if let Some(Value { start, end, setting }) = found {
@@ -61,6 +80,9 @@ impl Assigned {
                 Class::Token => Kind::SecretToken,
                 Class::Key | Class::Weak => Kind::GenericApiKey,
             };
+            if text.is(text.run_back(start, 1, |byte| byte == b' ').saturating_sub(5), b" from") {
+                replaced(scan, kind, end);
+            }
             scan.add(
                 kind,
                 start,
@@ -75,8 +97,33 @@ impl Assigned {
 /// IDENTIFIED BY 'value', PASSWORD 'value'
 fn sql(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
     let at = text.skip_spaces(end);
-    let literal = class == Class::Password && at != end && matches!(text.at(at), b'\'' | b'"');
-    if literal { quote(text, at) } else { None }
+    let named = matches!(class, Class::Password | Class::Phrase);
+    if named && at != end && matches!(text.at(at), b'\'' | b'"') { quote(text, at) } else { None }
+}
+
+/// `key` alone, by the word before it.
+fn bare_key(text: Text<'_>, start: usize, name: &str) -> Option<Class> {
+    if !name.eq_ignore_ascii_case("key") {
+        return None;
+    }
+    let end = text.run_back(start, 2, |byte| byte == b' ');
+    let begin = text.run_back(end, 16, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    Some(owned_key(text.slice(begin, end)))
+}
+
+/// Whether prose may go on behind a value that is none: behind a plain word, not behind code or a comma.
+fn goes_on(text: Text<'_>, value: &Value) -> bool {
+    text.slice(value.start, value.end).chars().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '’'))
+        && text.space(value.end) != 0
+}
+
+/// Where a value ends before letters and signs of a script without spaces, unless it begins with such.
+fn cut(text: Text<'_>, start: usize, end: usize) -> usize {
+    let value = text.slice(start, end);
+    if value.starts_with(is_spaceless) {
+        return end;
+    }
+    value.find(|letter| is_spaceless(letter) || matches!(letter, '”' | '»' | '“')).map_or(end, |at| start + at)
 }
 
 impl Class {
@@ -84,6 +131,20 @@ impl Class {
     fn filter_tail(self, text: Text<'_>, hit: Hit, end: usize) -> Option<Self> {
         (end == hit.end || !text.slice(hit.start, hit.end).is_ascii()).then_some(self)
     }
+}
+
+/// `setdefault("DB_PASSWORD", "…")`, `define('DB_PASSWORD', '…')`
+fn argument(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
+    let mark = text.before(start);
+    if !matches!(mark, b'"' | b'\'') || text.before(start - 1) != b'(' || text.at(end) != mark {
+        return None;
+    }
+    let comma = text.skip_spaces(end + 1);
+    let next = text.skip_spaces(comma + 1);
+    if text.at(comma) != b',' || !matches!(text.at(next), b'"' | b'\'') {
+        return None;
+    }
+    quote(text, next).map(|value| Value { setting: Setting::Open, ..value })
 }
 
 /// The value that a sign assigns to a name.
@@ -95,6 +156,9 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         return (from < to).then_some(Value { start: from, end: to, setting: Setting::Closed });
     }
     let mut at = end;
+    if let Some(value) = argument(text, start, end) {
+        return Some(value);
+    }
     let escaped = text.at(at) == b'\\';
     if escaped {
         at += 1;
@@ -156,6 +220,28 @@ fn assigned(text: Text<'_>, start: usize, end: usize) -> Option<Value> {
         return value(text, text.skip_spaces(next + 1), Setting::Open);
     }
     Some(found)
+}
+
+/// `try … as the password`, `… is my password`, `Is … a strong password?`
+fn before_name(text: Text<'_>, start: usize, class: Class) -> Option<Value> {
+    if class != Class::Password || text.before(start) != b' ' {
+        return None;
+    }
+    let mut end = start;
+    for i in 0..4 {
+        end = text.run_back(end, 2, |byte| byte == b' ');
+        let begin = text.run_back(end, 40, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`' | b'\''));
+        let word = text.slice(begin, end);
+        if i != 0 && is_secret(word, class, Setting::Open) {
+            return Some(Value { start: begin, end, setting: Setting::Open });
+        }
+        let small = word.len() <= 9 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        if !small || word.is_empty() || text.before(begin) != b' ' {
+            return None;
+        }
+        end = begin;
+    }
+    None
 }
 
 /// Whether a name begins its line, behind nothing but a word that may stand there.
@@ -222,7 +308,7 @@ fn value(text: Text<'_>, start: usize, setting: Setting) -> Option<Value> {
             break;
         }
     }
-    end = trimmed(text, at, end, setting);
+    end = trimmed(text, at, cut(text, at, end), setting);
     (at < end).then_some(Value { start: at, end, setting })
 }
 
@@ -286,12 +372,40 @@ fn authorization(text: Text<'_>, value: Value) -> Value {
             return Value { start, end, setting: Setting::Bare };
         }
     }
+    // Cookie: sessionid=…
+    let bytes = text.bytes(value.start, value.end);
+    let mark = bytes.iter().position(|byte| !(is_word(*byte) || matches!(byte, b'-' | b'.')));
+    if let Some(mark) = mark.filter(|mark| bytes.get(*mark) == Some(&b'=') && *mark + 16 < bytes.len()) {
+        return Value { start: value.start + mark + 1, ..value };
+    }
     value
 }
 
 /// Without the stars of emphasis, if there are some before it, too.
 fn unstarred(text: Text<'_>, start: usize, end: usize) -> usize {
     if text.before(start) == b'*' { text.run_back(end, 2, |byte| byte == b'*').max(start) } else { end }
+}
+
+/// Words that say what a password is.
+const COPULAS: &[&str] = &["is", "ist", "lautet", "est", "es", "è", "é", "er", "är", "on", "jest", "to:", "is:"];
+
+/// Behind the signs that join a name with what is said about it.
+fn joined(text: Text<'_>, mut at: usize) -> usize {
+    const MARKS: [&str; 14] = ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"];
+    loop {
+        let from = at;
+        at = text.run(at, PROSE_MAX, |byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-')
+        });
+        for mark in MARKS {
+            if text.is(at, mark.as_bytes()) {
+                at = text.skip_spaces(at + mark.len());
+            }
+        }
+        if from == at {
+            return at;
+        }
+    }
 }
 
 /// A value in the words behind a name: `the password for the admin account is …`, `our key …`
@@ -301,23 +415,21 @@ fn prose(text: Text<'_>, end: usize, class: Class) -> Option<Value> {
     }
     let limit = text.run(end, PROSE_MAX, |byte| !matches!(byte, b'\n' | b'\r'));
     let mut at = end;
-    for _ in 0..9 {
-        at = text.run(at, PROSE_MAX, |byte| {
-            byte.is_ascii_whitespace() || matches!(byte, b':' | b'"' | b'\'' | b'`' | b'(' | b'*' | b'=' | b'>' | b'-')
-        });
-        for mark in ["：", "「", "“", "«", "は", "是", "为", "為", "»", "„", "\u{a0}", "—", "–", "→"]
-        {
-            if text.is(at, mark.as_bytes()) {
-                at = text.skip_spaces(at + mark.len());
-            }
-        }
+    let mut told = class != Class::Password;
+    for i in 0..9 {
+        at = joined(text, at);
         if limit <= at {
             return None;
         }
         let stop =
             text.run(at, VALUE_MAX, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'`' | b'<'));
-        let stop = unstarred(text, at, trimmed(text, at, stop.max(at), Setting::Open));
+        let stop = cut(text, at, stop.max(at));
+        let stop = unstarred(text, at, trimmed(text, at, stop, Setting::Open));
         let word = text.slice(at, stop);
+        if i < 3 && told && (i == 0 || class == Class::Password) && is_told(word, class) {
+            return Some(Value { start: at, end: stop, setting: Setting::Open });
+        }
+        told = COPULAS.contains(&word);
         let exclaimed = word.strip_suffix('!').filter(|rest| {
             is_secret(rest, class, Setting::Open)
                 && !rest.bytes().any(|byte| byte.is_ascii_punctuation())

@@ -26,6 +26,67 @@ const MONTHS: &[&str] = &[
     "янв", "фев", "мар", "апр", "мая", "май", "июн", "июл", "авг", "сен", "окт", "ноя", "дек",
 ];
 
+/// Whether a date is too short for any other kind of number: 5/6/84
+pub(super) fn is_short(number: &Number<'_>) -> bool {
+    matches!(number.digits.len(), 4 | 5)
+        && number.groups.len() == 3
+        && number.group_len(2) == 2
+        && matches!(number.joint(), Joint::Slash | Joint::Dot | Joint::Dash)
+}
+
+/// Whether a column of that name holds dates of birth.
+pub(super) fn is_header(name: &str) -> bool {
+    matches!(
+        name,
+        "dob"
+            | "d o b"
+            | "date of birth"
+            | "birth date"
+            | "birthdate"
+            | "birthday"
+            | "born"
+            | "geburtsdatum"
+            | "geburtstag"
+            | "geb"
+            | "date de naissance"
+            | "naissance"
+            | "fecha de nacimiento"
+            | "nacimiento"
+            | "data di nascita"
+            | "data de nascimento"
+            | "geboortedatum"
+            | "data urodzenia"
+            | "födelsedatum"
+            | "fødselsdato"
+            | "syntymäaika"
+            | "дата рождения"
+            | "生年月日"
+            | "出生日期"
+    )
+}
+
+/// Whether a text is a date and nothing else: 1983-01-14, 04/21/1948, 25.06.1979.
+pub(super) fn is_date_text(text: &str) -> bool {
+    let mark = ['-', '/', '.'].into_iter().find(|mark| text.matches(*mark).count() == 2);
+    let Some(mark) = mark else { return false };
+    let parts: Vec<u64> = text.split(mark).map_while(|part| part.parse().ok()).collect();
+    match *parts.as_slice() {
+        [year @ 1880..=2099, month, day] => year != 0 && is_date(month, day),
+        [a, b, year] => (year < 100 || (1880..=2099).contains(&year)) && (is_date(a, b) || is_date(b, a)),
+        _ => false,
+    }
+}
+
+/// `*12.05.1961`, `(* 12.05.1961`, `b. 12.05.1961`: the signs of genealogists.
+fn starred(scan: &Scan<'_>, start: usize) -> bool {
+    let head = scan.text.slice(scan.text.floor(start.saturating_sub(4)), start);
+    let lone = |mark: &str| {
+        head.strip_suffix(mark)
+            .is_some_and(|rest| rest.bytes().last().is_none_or(|byte| !is_word(byte) && byte != b'*' && byte != b'.'))
+    };
+    lone("*") || head.ends_with("(* ") || lone("b. ")
+}
+
 fn said(scan: &Scan<'_>, start: usize, end: usize) -> bool {
     let birth = |tag: Tag| (tag == Tag::Birth).then_some(());
     let other = |tag: Tag| matches!(tag, Tag::Event | Tag::Version).then_some(());
@@ -59,7 +120,8 @@ pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Ra
     };
     let joined =
         number.groups.len() == 1 || matches!(number.joint(), Joint::Dash | Joint::Dot | Joint::Slash | Joint::Space);
-    (fits && joined && said(scan, number.start, number.end)).then_some((Kind::DateOfBirth, Rank::Named))
+    let starred = || number.group_len(2) == 4 && starred(scan, number.start);
+    (fits && joined && (said(scan, number.start, number.end) || starred())).then_some((Kind::DateOfBirth, Rank::Named))
 }
 
 /// Dates with words: 22 March 1963, March 9, 1994, 3 de mayo de 1990, 3. Mai 1990, 1990年5月3日, 12-Jan-1980.

@@ -6,6 +6,7 @@ use super::{
     kind::{Finding, Rank},
     overlap,
     placeholder::{self, Masked, StableKey},
+    plain::plain,
     repeat, scan,
     text::Text,
 };
@@ -38,7 +39,8 @@ impl Detector {
 
     /// What a text holds: by place, without overlaps.
     pub fn find(&self, text: &str) -> Vec<Finding> {
-        let view = Text::new(text);
+        let plain = plain(text);
+        let view = Text::new(&plain);
         let mut found = scan::run(view, self.lexicon.hits(view));
         found.extend(self.custom.find(text).map(|(kind, start, end)| Finding {
             kind,

@@ -3,6 +3,7 @@
 use super::{
     kind::{Kind, Rank},
     scan::Scan,
+    text::is_spaceless,
 };
 
 const LOCAL_MAX: usize = 96;
@@ -81,11 +82,6 @@ fn local_start(scan: &Scan<'_>, at: usize) -> usize {
         start += 1;
     }
     if text.before(at) == b'.' { at } else { start }
-}
-
-/// Letters of scripts that are written without spaces.
-fn is_spaceless(letter: char) -> bool {
-    matches!(letter, '\u{0e00}'..='\u{0eff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff00}'..='\u{ffef}')
 }
 
 /// Where the domain that begins at a place ends, if it is one.

@@ -34,6 +34,8 @@ pub(super) fn find(scan: &mut Scan<'_>, start: usize, end: usize) {
         matches!(tag, Tag::National(said) if said == nation || said == Nation::Any) || tag == Tag::Passport
     });
     let cased = !code.iter().any(u8::is_ascii_lowercase);
+    // Without its dots a Chilean number is a number with a dash like many.
+    let alone = alone && !(nation == Nation::Chile && code_end - start == code.len());
     if named || (alone && cased && !scan.denies(start, code_end)) {
         scan.add(Kind::NationalId, start, code_end, Rank::Proved);
     }
@@ -73,7 +75,7 @@ fn code(scan: &Scan<'_>, start: usize, end: usize) -> Option<(Vec<u8>, usize)> {
         }
         // X-1234567-L
         (1, 0) if text.at(end) == b'-' => groups(scan, start, &[1, 7, 1], 9),
-        (0, 6 | 8) => joined(scan, start, end),
+        (0, 6..=8) => joined(scan, start, end),
         // 12.345.678-5
         (0, 1 | 2) if text.at(end) == b'.' => rut(scan, start),
         // RSS MRA 85T10 A562S
@@ -92,12 +94,14 @@ fn joined(scan: &Scan<'_>, start: usize, end: usize) -> Option<(Vec<u8>, usize)>
     let tail = text.bytes(end + 1, last);
     let fits = match end - start {
         6 => tail.len() == 4 && tail.last().is_some_and(u8::is_ascii_alphabetic) && mark != b' ',
-        8 => tail.len() == 1 && (tail.first().is_some_and(u8::is_ascii_alphabetic)),
+        7 => tail.len() == 1 && tail.first().is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b'k' | b'K')),
+        8 => tail.len() == 1,
         _ => false,
     };
     (fits && !is_word(text.at(last))).then(|| {
         let mut code = text.bytes(start, end).to_vec();
-        if end - start == 6 {
+        let spanish = MOD_23.get(usize_of(&code, 0, 8) % 23) == tail.first();
+        if end - start != 8 || !spanish {
             code.push(mark);
         }
         code.extend_from_slice(tail);

@@ -4,9 +4,11 @@
 //! wiped when it is dropped; findings and maps show no values in `Debug`.
 
 mod address;
+mod argument;
 mod assign;
 mod birth;
 mod checks;
+mod column;
 mod context;
 mod custom;
 mod detector;
@@ -14,13 +16,16 @@ mod digits;
 mod email;
 mod grammar;
 mod iban;
+mod introduced;
 mod kind;
 mod lettered;
+mod names;
 mod national;
 mod number;
 mod overlap;
 mod person;
 mod placeholder;
+mod plain;
 mod repeat;
 mod restore;
 mod scan;

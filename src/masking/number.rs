@@ -102,9 +102,18 @@ impl Cluster {
                 }
             }
             cluster.count += 1;
+            // 1) 415…: a mark of a list
+            if closed && !group.opened && group.len <= 2 && !cluster.opens() {
+                return cluster;
+            }
             let Some((next, between, opens)) = joint_at(text, at) else { return cluster };
             (at, joint, open) = (next, between, opens);
         }
+    }
+
+    /// Whether a bracket opens before one of the groups.
+    fn opens(&self) -> bool {
+        self.groups.iter().take(self.count).any(|group| group.opened)
     }
 
     /// How many groups there are.
@@ -137,16 +146,28 @@ impl Cluster {
         index + 1 == self.count || matches!(self.group(index + 1).joint, Joint::Space | Joint::Loose)
     }
 
+    /// Whether some groups are only a part of a longer row of groups of that length.
+    pub(super) fn continues(&self, first: usize, last: usize) -> bool {
+        let alike = |a: usize, b: usize| self.group(b).joint == Joint::Space && self.group(a).len == self.group(b).len;
+        let inside = first == last || self.group(last).joint == Joint::Space;
+        inside && ((first != 0 && alike(first - 1, first)) || (last + 1 < self.count && alike(last, last + 1)))
+    }
+
     /// The groups from one to another as one number.
     pub(super) fn number(&self, first: usize, last: usize) -> Number<'_> {
         let (head, tail) = (self.group(first), self.group(last));
         let groups = self.groups.get(first..=last).unwrap_or(&[]);
         let digits = self.digits.get(head.from..tail.from + tail.len).unwrap_or(&[]);
         let plus = if first == 0 { self.plus } else { None };
-        let whole = head.opened && groups.iter().any(|group| group.closed);
-        let start = plus.unwrap_or(if whole { head.start.saturating_sub(1) } else { head.start });
-        let lone_bracket = tail.bracketed && first == last;
-        Number { digits, groups, start, end: if lone_bracket { tail.end + 1 } else { tail.end }, plus: plus.is_some() }
+        // A bracket belongs to the number only where it closes within it: an area, and no remark.
+        let inner = groups.split_last().map_or(&[][..], |(_, inner)| inner);
+        let whole = head.opened && inner.iter().any(|group| group.closed);
+        let start = match plus {
+            // +(44) 20 …
+            Some(plus) if plus + 2 == head.start && head.bracketed => plus,
+            plus => plus.unwrap_or(head.start) - usize::from(whole),
+        };
+        Number { digits, groups, start, end: tail.end, plus: plus.is_some() }
     }
 }
 
@@ -154,6 +175,12 @@ impl Number<'_> {
     /// Whether the groups have these lengths.
     pub(super) fn shape(&self, lengths: &[usize]) -> bool {
         self.groups.len() == lengths.len() && self.groups.iter().zip(lengths).all(|(group, len)| group.len == *len)
+    }
+
+    /// Whether a comma behind it begins another cell, and not the decimals of an amount: 1 234 567,89
+    pub(super) fn is_no_amount(&self) -> bool {
+        let thousands = self.groups.iter().skip(1).all(|group| group.len == 3);
+        self.plus || 9 <= self.digits.len() && self.groups.len() == 1 || !thousands
     }
 
     /// The one joint between all groups, or `Loose` where they differ.
@@ -206,7 +233,7 @@ fn opened(text: Text<'_>, place: usize) -> bool {
     text.before(place) == b'(' || (text.before(place) == b'+' && text.before(place - 1) == b'(')
 }
 
-/// The place of a plus that belongs to the digit at a place; a bracket around both goes along.
+/// The place of a plus that belongs to the digit at a place.
 fn plus_before(text: Text<'_>, place: usize) -> Option<usize> {
     let mut at = place;
     if text.before(at) == b'(' && text.before(at - 1) == b'+' {
@@ -217,8 +244,7 @@ fn plus_before(text: Text<'_>, place: usize) -> Option<usize> {
         return None;
     }
     let plus = at - if wide { 3 } else { 1 };
-    let alone = !is_word(text.before(plus)) && text.before(plus) != b')';
-    if text.before(plus) == b'(' { Some(plus - 1) } else { alone.then_some(plus) }
+    (!is_word(text.before(plus)) && text.before(plus) != b')').then_some(plus)
 }
 
 /// What joins the digits before a place with those after it: where the next digit is, how, whether a bracket opens.

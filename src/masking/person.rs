@@ -3,222 +3,13 @@
 //! Aims at being right when it speaks; names in running text without a cue stay as they are.
 
 use super::{
+    introduced,
     kind::{Kind, Rank},
+    names::{PARTICLES, is_likely, is_name, is_thing},
     scan::Scan,
     text::{Text, is_word},
     words::Tag,
 };
-
-/// Capitalised words that begin sentences, name things or places, but no person.
-const NOT_NAMES: &[&str] = &[
-    "the",
-    "this",
-    "that",
-    "these",
-    "those",
-    "please",
-    "all",
-    "team",
-    "everyone",
-    "everybody",
-    "sir",
-    "madam",
-    "customer",
-    "customers",
-    "support",
-    "service",
-    "hiring",
-    "manager",
-    "human",
-    "resources",
-    "sales",
-    "friend",
-    "friends",
-    "colleague",
-    "colleagues",
-    "user",
-    "users",
-    "admin",
-    "there",
-    "folks",
-    "valued",
-    "mr",
-    "mrs",
-    "ms",
-    "dr",
-    "miss",
-    "prof",
-    "project",
-    "report",
-    "meeting",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "inc",
-    "ltd",
-    "llc",
-    "gmbh",
-    "corp",
-    "company",
-    "bank",
-    "university",
-    "street",
-    "road",
-    "avenue",
-    "city",
-    "united",
-    "new",
-    "north",
-    "south",
-    "east",
-    "west",
-    "san",
-    "los",
-    "microsoft",
-    "google",
-    "amazon",
-    "apple",
-    "openai",
-    "chrome",
-    "windows",
-    "linux",
-    "java",
-    "python",
-    "rust",
-    "docker",
-    "kubernetes",
-    "azure",
-    "github",
-    "slack",
-    "stripe",
-    "what",
-    "who",
-    "when",
-    "where",
-    "why",
-    "how",
-    "can",
-    "could",
-    "would",
-    "will",
-    "is",
-    "are",
-    "do",
-    "does",
-    "did",
-    "have",
-    "has",
-    "if",
-    "in",
-    "on",
-    "at",
-    "for",
-    "from",
-    "to",
-    "my",
-    "your",
-    "our",
-    "his",
-    "her",
-    "i",
-    "we",
-    "you",
-    "he",
-    "she",
-    "it",
-    "they",
-    "not",
-    "no",
-    "yes",
-    "thanks",
-    "thank",
-    "regards",
-    "best",
-    "hello",
-    "hi",
-    "dear",
-    "re",
-    "fwd",
-    "subject",
-    "damen",
-    "herren",
-    "frau",
-    "herr",
-    "señor",
-    "señora",
-    "monsieur",
-    "madame",
-    "client",
-    "kunde",
-    "true",
-    "false",
-    "null",
-    "none",
-    "unknown",
-    "test",
-    "name",
-    "full",
-    "first",
-    "last",
-    "ticket",
-    "order",
-    "invoice",
-    "account",
-    "phone",
-    "email",
-    "ship",
-    "bill",
-    "reply",
-    "sent",
-    "date",
-    "id",
-    "number",
-    "type",
-    "value",
-    "data",
-    "error",
-    "info",
-    "warning",
-    "api",
-    "json",
-    "xml",
-    "sql",
-    "http",
-    "internal",
-    "external",
-    "global",
-    "local",
-    "smart",
-    "pro",
-    "max",
-    "ultra",
-    "mini",
-    "street",
-    "pepper",
-    "who",
-];
-
-/// Small words within names.
-const PARTICLES: &[&str] = &[
-    "de", "da", "do", "dos", "das", "del", "della", "di", "du", "la", "le", "van", "von", "der", "den", "ter", "ten",
-    "bin", "al", "el", "zu", "af", "y", "e",
-];
 
 /// Looks behind and before the telling words.
 pub(super) fn find(scan: &mut Scan<'_>) {
@@ -242,6 +33,7 @@ pub(super) fn find(scan: &mut Scan<'_>) {
         }
     }
     beside_emails(scan);
+    introduced::find(scan);
 }
 
 /// Mr Smith, Dr. Jane Doe
@@ -268,7 +60,8 @@ fn honoured(text: Text<'_>, end: usize, word: &str) -> Option<(usize, usize)> {
             | "Doctor"
             | "Professor"
     );
-    (start != at && (1..=4).contains(&count) && (!short || 2 <= count)).then_some((start, last))
+    (start != at && !is_thing(text.slice(start, last)) && (1..=4).contains(&count) && (!short || 2 <= count))
+        .then_some((start, last))
 }
 
 /// Labels behind which one word is enough: fields that hold nothing else.
@@ -294,7 +87,7 @@ const FIELDS: &[&str] = &[
     "lastname",
 ];
 
-/// Words that open a letter.
+/// Words that a name follows right away.
 const GREETINGS: &[&str] = &[
     "dear",
     "hi",
@@ -322,7 +115,7 @@ const GREETINGS: &[&str] = &[
     "уважаемая",
 ];
 
-/// Words that close a letter; the name stands on the next line.
+/// Words behind which a name stands on a line of its own.
 const CLOSINGS: &[&str] = &[
     "regards",
     "best regards",
@@ -346,85 +139,114 @@ const CLOSINGS: &[&str] = &[
     "с уважением",
 ];
 
-/// Labels that say something else as often; they need a colon, or a verb behind them.
+/// Labels that other things than people follow, too.
 const WEAK: &[&str] = &[
-    "name",
-    "names",
-    "nom",
-    "nombre",
-    "nome",
+    "approved by",
+    "assigned to",
+    "assignee",
+    "attention",
+    "attn",
+    "author",
+    "best",
+    "bill to",
+    "billed to",
+    "call with",
+    "called",
+    "cc",
+    "client",
+    "client name",
+    "cliente",
+    "contact",
+    "contact name",
+    "created by",
+    "customer",
+    "customer name",
+    "deliver to",
+    "display name",
+    "employee",
+    "from",
+    "guest name",
+    "interview with",
+    "kunde",
+    "meeting with",
     "naam",
+    "name",
+    "named",
+    "names",
     "namn",
     "navn",
     "nimi",
-    "имя",
-    "from",
-    "customer",
-    "client",
-    "cliente",
-    "contact",
-    "author",
+    "nom",
+    "nombre",
+    "nome",
+    "on behalf of",
     "patient",
-    "best",
-    "call with",
-    "cc",
-    "called",
-    "named",
-    "kunde",
+    "recipient name",
+    "reported by",
+    "reviewed by",
+    "sender name",
+    "ship to",
+    "sold to",
     "titulaire",
-    "attention",
-    "employee",
+    "to",
+    "vendor",
+    "имя",
 ];
 
-/// A name behind a label.
+/// Labels that want a colon behind them.
+const COLONED: &[&str] = &[
+    "from", "author", "contact", "customer", "client", "name", "names", "patient", "best", "cc", "named", "employee",
+    "kunde", "nom", "nome", "nombre",
+];
+
 fn labelled(text: Text<'_>, start: usize, end: usize, label: &str) -> Option<(usize, usize)> {
     let lower = label.to_lowercase().replace(['_', '-'], " ");
-    let label = lower.as_str();
-    if CLOSINGS.contains(&label) {
-        return signed(text, end);
+    let mut at = end;
+    let quoted = matches!(text.at(at), b'"' | b'\'');
+    at += usize::from(quoted);
+    let spaced = text.skip_spaces(at);
+    let colon = matches!(text.at(spaced), b':' | b'=') || text.is(spaced, "：".as_bytes());
+    let greeting = GREETINGS.contains(&lower.as_str());
+    let closing = CLOSINGS.contains(&lower.as_str());
+    if closing {
+        let after = if text.at(at) == b',' { at + 1 } else { at };
+        let line = text.skip_spaces(after);
+        let next = text.run(line, 4, |byte| matches!(byte, b'\n' | b'\r'));
+        let (last, count) = words(text, next)?;
+        let name = text.slice(next, last);
+        return (next != line
+            && (1..=3).contains(&count)
+            && !is_thing(name)
+            && matches!(text.at(last), b'\n' | b'\r' | 0))
+        .then_some((next, last));
     }
-    let quoted = matches!(text.at(end), b'"' | b'\'');
-    let spaced = text.skip_spaces(end + usize::from(quoted));
-    let wide = text.is(spaced, "：".as_bytes());
-    let colon = wide || matches!(text.at(spaced), b':' | b'=');
-    let from = if colon { behind_colon(text, spaced + if wide { 3 } else { 1 }) } else { behind_verb(text, spaced) };
-    if WEAK.contains(&label) && !colon && from == spaced {
-        return None;
+    let weak = WEAK.contains(&lower.as_str());
+    let mut from = if colon { text.skip_spaces(spaced + if text.at(spaced) == 0xEF { 3 } else { 1 }) } else { spaced };
+    if colon && matches!(text.at(from), b'"' | b'\'') {
+        from += 1;
     }
-    // name: build-and-test, in YAML
-    if label == "name" && colon && !quoted && text.at(start) == b'n' && matches!(text.before(start), b'\n' | b' ' | 0) {
-        return None;
+    if !colon {
+        for word in ["is ", "ist ", "est ", "es ", "è ", "é ", "er ", "är "] {
+            if text.is(from, word.as_bytes()) {
+                from += word.len();
+            }
+        }
+        if COLONED.contains(&lower.as_str()) && from == spaced {
+            return None;
+        }
     }
     let (last, count) = words(text, from)?;
-    let least = if FIELDS.contains(&label) && colon { 1 } else { 2 };
+    let least = if FIELDS.contains(&lower.as_str()) && colon { 1 } else { 2 };
     let begins = start == 0 || !matches!(text.before(start), b'.' | b'-') || colon;
-    let fits = if GREETINGS.contains(&label) {
-        let closed = matches!(text.at(last), b',' | b'!' | b'\n' | b':' | 0) || text.is(last, "，".as_bytes());
-        closed && (1..=4).contains(&count)
+    let greeted = greeting && matches!(text.at(last), b',' | b'!' | b'\n' | b':' | 0) || text.is(last, "，".as_bytes());
+    let fits = if greeting {
+        greeted && (1..=4).contains(&count)
     } else {
-        (least..=4).contains(&count)
+        (least..=4).contains(&count) && (!weak || colon || from != spaced)
     };
-    (fits && begins && from != end && !text.is(last, b"@")).then_some((from, last))
-}
-
-/// A name alone on the line behind a closing.
-fn signed(text: Text<'_>, end: usize) -> Option<(usize, usize)> {
-    let line = text.skip_spaces(if text.at(end) == b',' { end + 1 } else { end });
-    let next = text.run(line, 3, |byte| matches!(byte, b'\n' | b'\r'));
-    let (last, count) = words(text, next)?;
-    let alone = matches!(text.at(last), b'\n' | b'\r' | 0);
-    (next != line && (1..=3).contains(&count) && alone).then_some((next, last))
-}
-
-fn behind_colon(text: Text<'_>, at: usize) -> usize {
-    let from = text.skip_spaces(at);
-    from + usize::from(matches!(text.at(from), b'"' | b'\''))
-}
-
-/// My name is …, mein Name ist …
-fn behind_verb(text: Text<'_>, at: usize) -> usize {
-    let verbs = ["is ", "ist ", "est ", "es ", "è ", "é ", "er ", "är "];
-    verbs.iter().find(|verb| text.is(at, verb.as_bytes())).map_or(at, |verb| at + verb.len())
+    let name = text.slice(from, last);
+    let person = if weak { is_likely(name) } else { !is_thing(name) };
+    (fits && person && begins && from != end && !text.is(last, b"@")).then_some((from, last))
 }
 
 /// Jane Doe wrote:
@@ -462,13 +284,15 @@ fn beside_emails(scan: &mut Scan<'_>) {
 }
 
 /// Where the capitalised words that begin at a place end, and how many they are.
-fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
+pub(super) fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
     let (mut at, mut end, mut count) = (start, start, 0);
     for _ in 0..6 {
         let stop = text.run(at, 40, |byte| {
             byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || 0xC3 <= byte || (0x80..0xC0).contains(&byte)
         });
-        let word = text.slice(at, stop).trim_end_matches(['\'', '-']);
+        let word = text.slice(at, stop);
+        let own = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s"));
+        let word = own.unwrap_or(word).trim_end_matches(['\'', '-']);
         let stop = at + word.len();
         let initial = word.len() == 1 && text.at(stop) == b'.' && word.bytes().all(|byte| byte.is_ascii_uppercase());
         if is_name(word) || (initial && count != 0) {
@@ -485,18 +309,4 @@ fn words(text: Text<'_>, start: usize) -> Option<(usize, usize)> {
         at += gap;
     }
     (count != 0 && !is_word(text.at(end)) && !text.is(end, b"/") && !text.is(end, b"(")).then_some((end, count))
-}
-
-/// A capital and small letters, hyphens and apostrophes between; no word that is known to be none.
-fn is_name(word: &str) -> bool {
-    let mut letters = word.chars();
-    let first = letters.next().is_some_and(char::is_uppercase);
-    let rest = letters.clone().all(|letter| letter.is_alphabetic() || matches!(letter, '\'' | '-' | '’'));
-    let small = letters.clone().filter(|letter| letter.is_lowercase()).count();
-    let capitals = letters.filter(|letter| letter.is_uppercase()).count();
-    first
-        && rest
-        && 1 <= small
-        && capitals <= 1 + word.matches(['\'', '-']).count()
-        && !NOT_NAMES.contains(&word.to_lowercase().as_str())
 }

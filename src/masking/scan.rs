@@ -1,12 +1,12 @@
 //! One pass over a text: where something could begin, the family that knows it is asked.
 
 use super::{
-    address, assign, birth,
+    address, argument, assign, birth, column,
     context::Hits,
     digits, email, iban,
     kind::{Finding, Kind, Rank},
     lettered,
-    number::Cluster,
+    number::{Cluster, Number},
     person, sealed, telephone,
     text::{Text, is_word},
     token, url, wallet,
@@ -62,12 +62,13 @@ impl Scan<'_> {
     /// Whether a word right beside a span says that it counts or orders something, and is no one's number.
     pub(super) fn denies(&self, start: usize, end: usize) -> bool {
         let count = |tag: Tag| (tag == Tag::Count).then_some(());
+        let same_line = |distance: usize| !self.text.slice(start - distance, start).contains('\n');
         let named = |tag: Tag| (names_a_number(tag) && tag != Tag::Count).then_some(());
         let money = matches!(self.text.before(start), b'$' | b'#' | b'%' | b'*')
             || self.text.is(start.saturating_sub(3), "€".as_bytes())
             || self.text.is(start.saturating_sub(2), "£".as_bytes());
         let before = self.words.before(start, 14, count).is_some_and(|((), distance)| {
-            self.words.before(start, 14, named).is_none_or(|((), nearer)| distance < nearer)
+            same_line(distance) && self.words.before(start, 14, named).is_none_or(|((), nearer)| distance < nearer)
         });
         let unit = self.words.after(end, 2, count).is_some_and(|_| self.text.at(end) != b',');
         money || before || unit
@@ -118,6 +119,7 @@ pub(super) fn run(text: Text<'_>, words: Hits) -> Vec<Finding> {
     by_words(&mut scan);
     by_bytes(&mut scan);
     birth::find_written(&mut scan);
+    column::find(&mut scan);
     person::find(&mut scan);
     scan.found
 }
@@ -130,7 +132,14 @@ fn by_words(scan: &mut Scan<'_>) {
         .filter(|hit| {
             matches!(
                 hit.tag,
-                Tag::Prefix(_) | Tag::Pem | Tag::Jwt | Tag::Scheme | Tag::Basic | Tag::Secret | Tag::Passport
+                Tag::Prefix(_)
+                    | Tag::Pem
+                    | Tag::Jwt
+                    | Tag::Scheme
+                    | Tag::Basic
+                    | Tag::Secret
+                    | Tag::Argument
+                    | Tag::Passport
             )
         })
         .collect();
@@ -143,6 +152,7 @@ fn by_words(scan: &mut Scan<'_>) {
             Tag::Jwt => sealed::find_jwt(scan, hit),
             Tag::Scheme => url::find(scan, hit),
             Tag::Basic => sealed.find_basic(scan, hit),
+            Tag::Argument => argument::find(scan, hit),
             Tag::Secret => assigned.find(scan, hit),
             _ => lettered::find_passport(scan, hit),
         }
@@ -189,6 +199,9 @@ fn word(scan: &mut Scan<'_>, start: usize, end: usize) {
         return;
     }
     iban::find(scan, start, end);
+    if end - start == 12 {
+        address::find_bare_mac(scan, start, end);
+    }
     lettered::find(scan, start, end);
     if 25 <= end - start {
         wallet::find(scan, start, end);
@@ -214,10 +227,11 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
                 continue;
             }
             let number = cluster.number(first, last);
-            if number.digits.len() < 6 {
+            if number.digits.len() < 6 && !birth::is_short(&number) {
                 break;
             }
-            if bounded(text, number.start, number.end, number.plus)
+            if bounded(text, &number)
+                && !(cluster.continues(first, last) && number.groups.len() < count)
                 && let Some((kind, rank)) =
                     digits::classify(scan, &number).or_else(|| telephone::classify(scan, &number))
             {
@@ -236,7 +250,8 @@ fn numbers(scan: &mut Scan<'_>, place: usize) -> usize {
 }
 
 /// Whether a number stands alone: no letters, no longer code around it.
-fn bounded(text: Text<'_>, start: usize, end: usize, plus: bool) -> bool {
+fn bounded(text: Text<'_>, number: &Number<'_>) -> bool {
+    let (start, end, plus) = (number.start, number.end, number.plus);
     let (before, earlier) = (text.before(start), text.before(start.saturating_sub(1)));
     let left = match before {
         b'-' | b'.' | b'/' | b'\\' => !is_word(earlier) && earlier != before,
@@ -248,10 +263,13 @@ fn bounded(text: Text<'_>, start: usize, end: usize, plus: bool) -> bool {
     let right = match after {
         b'-' if plus => !later.is_ascii_digit(),
         b'-' | b'/' | b'_' => !is_word(later),
+        b',' if number.is_no_amount() => true,
         b'.' => !later.is_ascii_alphanumeric(),
         b',' | b':' => !later.is_ascii_digit(),
         b'x' | b'e' => start + 7 <= end && super::telephone::extended(text, end) != end,
         b'@' | b'%' | b'+' | b'*' | b'=' | b'^' => false,
+        // 1961-05-12T00:00:00Z
+        b'T' => later.is_ascii_digit() && number.shape(&[4, 2, 2]),
         _ => !is_word(after),
     };
     left && right

@@ -77,6 +77,34 @@ const PASSWORDS: &[&str] = &[
     "シークレット",
     "secreto",
     "geheimnis",
+    "passordet",
+    "lösenordet",
+    "adgangskoden",
+    "kodeordet",
+    "salasanani",
+    "salasanasi",
+    "jelszavam",
+    "jelszavad",
+    "şifrem",
+    "şifresi",
+    "şifreniz",
+    "lozinka",
+    "лозинка",
+    "κωδικός",
+    "geslo",
+    "parole",
+    "slaptažodis",
+    "parool",
+    "mật khẩu",
+    "kata sandi",
+    "unlock code",
+    "access code",
+    "door code",
+    "gate code",
+    "alarm code",
+    "safe code",
+    "pin code",
+    "code wifi",
     "segreto",
     "segredo",
 ];
@@ -124,6 +152,34 @@ const KEYS: &[&str] = &[
     "subscriptionkey",
     "ключ",
     "密钥",
+    "apiキー",
+    "api密钥",
+];
+/// The same in several words, whole.
+const KEY_PHRASES: &[&str] = &[
+    "api schlüssel",
+    "api schlüssels",
+    "clé api",
+    "clé d'api",
+    "clé secrète",
+    "chiave api",
+    "clave api",
+    "chave api",
+    "chave da api",
+    "chave de api",
+    "klucz api",
+    "api nyckel",
+    "api nyckeln",
+    "api nøkkel",
+    "api nøkkelen",
+    "api nøgle",
+    "api nøglen",
+    "api sleutel",
+    "api avain",
+    "api anahtarı",
+    "ключ api",
+    "api ключ",
+    "api 키",
 ];
 /// Words that make a `key` secret.
 const KEY_OWNERS: &[&str] = &[
@@ -220,9 +276,19 @@ const TAILS: &[&str] = &[
     "again",
     "env",
     "local",
+    "base",
 ];
 const WEAK: &[&str] = &["key", "salt", "signature", "sig", "seed", "hash"];
 const PHRASES: &[&str] = &["passphrase", "seed phrase", "recovery phrase", "mnemonic"];
+
+/// The class of a `key` in prose by the word before it: `the wifi key`, `our integration key`.
+pub(super) fn owned_key(owner: &str) -> Class {
+    match owner.to_lowercase().as_str() {
+        "wifi" | "wi-fi" | "wlan" | "wpa" | "wpa2" | "network" => Class::Password,
+        owner if KEY_OWNERS.contains(&owner) => Class::Key,
+        _ => Class::Weak,
+    }
+}
 
 /// The class of a name, if secrets stand under such names.
 pub(super) fn class(name: &str) -> Option<Class> {
@@ -243,6 +309,16 @@ pub(super) fn class(name: &str) -> Option<Class> {
         || matches!(joined.as_str(), "seedphrase" | "recoveryphrase")
     {
         return Some(Class::Phrase);
+    }
+    if KEY_PHRASES.contains(&spaced.as_str()) {
+        return Some(Class::Key);
+    }
+    // Public keys are no secrets.
+    if matches!(owner, "public" | "pub" | "publishable" | "host") || joined.starts_with("publickey") {
+        return None;
+    }
+    if words.starts_with(&["tf".to_owned(), "token".to_owned()]) {
+        return Some(Class::Token);
     }
     let whole =
         PASSWORDS.iter().any(|name| name.contains(' ') && spaced.ends_with(name)) || spaced.ends_with("session id");
@@ -298,6 +374,11 @@ mod tests {
             ("mot de passe", Some(Class::Password)),
             ("cache_key", Some(Class::Weak)),
             ("key", None),
+            ("SECRET_KEY_BASE", Some(Class::Password)),
+            ("public_key", None),
+            ("Passordet", Some(Class::Password)),
+            ("API-Schlüssel", Some(Class::Key)),
+            ("TF_TOKEN_app_terraform_io", Some(Class::Token)),
             ("tokens_per_minute", None),
             ("secretName", None),
             ("password_policy", None),

@@ -1,6 +1,11 @@
 //! Whether a value is a secret, or a word, a reference, a call, a placeholder.
 
-use super::{checks::entropy, secret_name::Class, text::is_word, token::is_dummy};
+use super::{
+    checks::entropy,
+    secret_name::Class,
+    text::{is_spaceless, is_word},
+    token::is_dummy,
+};
 
 /// How sure it is that a value stands there, and not a word of code or prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +149,18 @@ const WORDS: &[&str] = &[
     "random",
     "rotate",
     "rotated",
+    "include",
+    "omit",
+    "same-origin",
 ];
+
+/// Whether what stands right behind `password is` is one: also words with a digit, but no word of the trade.
+pub(super) fn is_told(value: &str, class: Class) -> bool {
+    let trade = value.to_lowercase().split(['-', '_', '.', '/', ':']).any(|part| WORDS.contains(&part));
+    let uuid = matches!(class, Class::Token | Class::Key) && is_uuid(value.as_bytes());
+    let letter = value.chars().next().is_some_and(char::is_alphabetic);
+    uuid || (class == Class::Password && letter && !trade && is_secret(value, class, Setting::Bare))
+}
 
 /// Whether a value under a name of that class is a secret.
 pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
@@ -153,16 +169,29 @@ pub(super) fn is_secret(value: &str, class: Class, setting: Setting) -> bool {
         Class::Phrase => 8 <= value.chars().count() && setting != Setting::Open,
         Class::Password => is_password(value, setting),
         Class::Token | Class::Key => {
-            is_random(bytes, if setting == Setting::Open { 16 } else { 10 })
+            is_random(bytes, if setting == Setting::Open { 16 } else { 10 }, setting == Setting::Closed)
                 && !(setting == Setting::Open && is_uuid(bytes))
         }
         Class::Weak => {
-            is_random(bytes, 20) && 3.4 < entropy(bytes) && !bytes.contains(&b':') && !is_hash(bytes) && !is_uuid(bytes)
+            is_random(bytes, 20, false)
+                && 3.4 < entropy(bytes)
+                && !bytes.contains(&b':')
+                && !is_hash(bytes)
+                && !is_uuid(bytes)
         }
     };
     let reference = || if setting == Setting::Quoted { is_template(bytes) } else { is_reference(bytes) };
+    let code = matches!(setting, Setting::Bare | Setting::Open) && is_code(value);
     let alias = || setting == Setting::Bare && is_alias(bytes);
-    looks && !reference() && !alias() && !is_placeholder(value)
+    looks && !code && !reference() && !alias() && !is_placeholder(value)
+}
+
+/// A call, an index, a path of names, or words of a script without spaces: no value that someone chose.
+fn is_code(value: &str) -> bool {
+    let head = value.split(['(', '[', '{']).next().unwrap_or("");
+    let named = head.len() != value.len()
+        && head.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b'$' | b':'));
+    named || value.contains("->") || value.contains("::") || value.starts_with(is_spaceless)
 }
 
 fn is_password(value: &str, setting: Setting) -> bool {
@@ -222,16 +251,18 @@ fn is_wordish(value: &str) -> bool {
 }
 
 /// Drawn at random: long, letters and digits mixed, no words in a row.
-fn is_random(bytes: &[u8], least: usize) -> bool {
+fn is_random(bytes: &[u8], least: usize, closed: bool) -> bool {
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    // What a whole line holds may have any sign.
+    let odd_most = if closed { bytes.len() / 6 } else { 0 };
     let odd = bytes.iter().filter(|byte| !byte.is_ascii_alphanumeric() && !b"-_.+/=~:%!*@#$^&|".contains(byte)).count();
     let upper = bytes.iter().filter(|byte| byte.is_ascii_uppercase()).count();
     let lower = letters - upper;
     let mixed = digits != 0 && letters != 0 || (24 <= bytes.len() && 4 < upper && 4 < lower);
     let floor = if bytes.len() < 16 { 2.6 } else { 3.0 };
     bytes.len() >= least
-        && odd == 0
+        && odd <= odd_most
         && mixed
         && floor < entropy(bytes)
         && !std::str::from_utf8(bytes).is_ok_and(is_wordish)
@@ -358,7 +389,9 @@ fn is_placeholder(value: &str) -> bool {
         || upper_name
         || value.contains("...")
         || value.contains('…')
+        || value.starts_with("ENC[")
         || (value.starts_with('[') && value.ends_with(']'))
+        || (value.starts_with('(') && value.ends_with(')'))
 }
 
 #[cfg(test)]

@@ -263,7 +263,11 @@ const HABITS: &[Habit] = &[
 /// What makes a number a telephone number.
 pub(super) fn classify(scan: &Scan<'_>, number: &Number<'_>) -> Option<(Kind, Rank)> {
     let len = number.digits.len();
-    let counted = !number.plus && (dated(number) || (decimal(number) && !scan.labelled(number.start, Tag::Phone)));
+    let counted = !number.plus
+        && (dated(number)
+            || holds_date(number)
+            || is_zip(scan, number)
+            || (decimal(number) && !scan.labelled(number.start, Tag::Phone)));
     if !(6..=17).contains(&len) || counted {
         return None;
     }
@@ -448,6 +452,28 @@ fn area_bracketed(number: &Number<'_>) -> bool {
     number.groups.first().is_some_and(|group| group.bracketed && (2..=5).contains(&group.len))
         && 2 <= number.groups.len()
         && number.groups.iter().skip(1).all(|group| 2 <= group.len && group.joint != Joint::Slash)
+}
+
+/// 0.2.45 (2026-11-14: a date among the groups
+fn holds_date(number: &Number<'_>) -> bool {
+    let mut at = 0;
+    number.groups.windows(3).any(|groups| {
+        let from = at;
+        at += groups.first().map_or(0, |group| group.len);
+        let lens = groups.iter().map(|group| group.len).eq([4, 2, 2]);
+        let dashed = groups.iter().skip(1).all(|group| group.joint == Joint::Dash);
+        let (month, day) = (number.value(from + 4, from + 6), number.value(from + 6, from + 8));
+        lens && dashed && (1900..=2099).contains(&number.value(from, from + 4)) && month <= 12 && day <= 31
+    })
+}
+
+/// MA 02110-1301: a place in the United States
+fn is_zip(scan: &Scan<'_>, number: &Number<'_>) -> bool {
+    let text = scan.text;
+    let end = text.run_back(number.start, 6, |byte| byte.is_ascii_whitespace() || matches!(byte, b'#' | b'*' | b','));
+    let state = text.run_back(end, 3, |byte| byte.is_ascii_uppercase());
+    let named = end - state == 2 && !is_word(text.before(state)) && end != number.start;
+    number.shape(&[5, 4]) && number.joint() == Joint::Dash && (named || text.is(number.end, b" USA"))
 }
 
 /// A date, or a date with a time behind it.

@@ -142,6 +142,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// Letters of scripts that are written without spaces, and their signs.
+pub(super) fn is_spaceless(letter: char) -> bool {
+    matches!(letter, '\u{0e00}'..='\u{0eff}' | '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff00}'..='\u{ffef}')
+}
+
 /// A letter or digit of ASCII, or an underscore.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'

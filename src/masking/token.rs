@@ -157,7 +157,6 @@ pub(super) const PREFIXES: &[Prefix] = &[
     token("figd_", Url, 36, 80),
     token("figo_", Url, 36, 80),
     token("PMAK-", Url, 50, 80),
-    token("CCIPAT_", Plain, 40, 90),
     token("rdme_", Plain, 60, 90),
     token("sntrys_", Base64, 60, 400),
     token("sntryu_", Hex, 60, 80),
@@ -185,7 +184,7 @@ pub(super) const PREFIXES: &[Prefix] = &[
     token("dckr_pat_", Url, 24, 40),
     token("dckr_oat_", Url, 24, 60),
     token("atlasv1.", Url, 40, 80),
-    token("tfp_", Plain, 40, 80),
+    token("tfp_", Url, 40, 80),
     token("tskey-", Url, 20, 120),
     token("v1.0-", Hex, 100, 180),
     token("sbp_", Hex, 40, 40),
@@ -202,6 +201,52 @@ pub(super) const PREFIXES: &[Prefix] = &[
     token("jina_", Url, 40, 80),
     token("pcsk_", Url, 40, 90),
     token("co_", Plain, 38, 42),
+    token("pscale_tkn_", Url, 30, 60),
+    token("pscale_pw_", Url, 30, 60),
+    token("pscale_oauth_", Url, 30, 60),
+    token("tgp_v1_", Url, 36, 60),
+    token("FlyV1 fm1_", Base64, 60, 2000),
+    token("FlyV1 fm2_", Base64, 60, 2000),
+    token("rnd_", Plain, 24, 40),
+    token("FLWSECK-", Url, 20, 60),
+    token("FLWSECK_TEST-", Url, 20, 60),
+    token("rzp_live_", Plain, 14, 24),
+    token("rzp_test_", Plain, 14, 24),
+    token("EZAK", Plain, 50, 60),
+    token("EZTK", Plain, 50, 60),
+    token("duffel_live_", Url, 36, 60),
+    token("duffel_test_", Url, 36, 60),
+    token("shippo_live_", Hex, 36, 44),
+    token("shippo_test_", Hex, 36, 44),
+    token("fio-u-", Url, 56, 80),
+    token("dt0c01.", Dotted, 60, 110),
+    token("dt0s16.", Dotted, 60, 110),
+    token("LTAI", Plain, 16, 24),
+    token("AQVN", Url, 34, 40),
+    token("t1.9euelZ", Base64, 60, 300),
+    token("y0_", Url, 36, 70),
+    token("ops_eyJ", Base64, 100, 1000),
+    token("pnu_", Plain, 32, 40),
+    token("CLOJARS_", Plain, 50, 64),
+    token("AKCp", Plain, 60, 76),
+    token("sqp_", Hex, 40, 40),
+    token("sqa_", Hex, 40, 40),
+    token("squ_", Hex, 40, 40),
+    token("bkua_", Hex, 40, 40),
+    token("CCIPAT_", Url, 40, 100),
+    token("CCIPRJ_", Url, 40, 100),
+    token("HRKU-", Url, 36, 80),
+    token("CFPAT-", Url, 40, 60),
+    token("sgp_", Url, 40, 70),
+    token("sk.eyJ", Dotted, 60, 140),
+    token("endr+", Plain, 16, 24),
+    token("oy2", Plain, 43, 43),
+    token("API-", Upper, 24, 32),
+    token("IGQV", Base64, 60, 300),
+    token("AAAAAAAAAAAAAAAAAAAA", Base64, 60, 120),
+    token("sdk-", Url, 36, 36),
+    token("live_", Hex, 35, 40),
+    token("/IncomingWebhook/", Base64, 60, 80),
     token("AccountKey=", Base64, 60, 100),
     token("SharedAccessKey=", Base64, 30, 100),
     token("sig=", Base64, 40, 80),
@@ -338,6 +383,7 @@ pub(super) fn find_unprefixed(scan: &mut Scan<'_>) {
             41.. => aws_secret_within(scan, at, end, aws),
             8..=10 if text.at(end) == b':' => telegram(scan, at, end),
             23..=28 if text.at(end) == b'.' => discord(scan, at, end),
+            14 | 17 if text.at(end) == b'.' => dotted(scan, at, end),
             _ => {}
         }
         at = end;
@@ -370,10 +416,26 @@ fn aws_secret_within(scan: &mut Scan<'_>, start: usize, end: usize, aws: Option<
     if aws.is_none() || 80 < code.len() {
         return;
     }
-    if let Some(mark) = code.iter().rposition(|byte| matches!(byte, b'-' | b'_'))
+    // AKIA…/…
+    if code.len() == 61 && code.get(20) == Some(&b'/') && aws == Some(start + 20) {
+        aws_secret(scan, start + 21, end, aws);
+    } else if let Some(mark) = code.iter().rposition(|byte| matches!(byte, b'-' | b'_'))
         && code.len() - mark == 41
     {
         aws_secret(scan, start + mark + 1, end, aws);
+    }
+}
+
+/// pat…….64 hexadecimal digits, …….atlasv1.…
+fn dotted(scan: &mut Scan<'_>, start: usize, end: usize) {
+    let text = scan.text;
+    let terraform = end - start == 14 && text.is(end, b".atlasv1.");
+    let from = end + if terraform { 9 } else { 1 };
+    let last = text.run(from, 90, |byte| is_word(byte) || byte == b'-');
+    let body = text.bytes(from, last);
+    let airtable = text.is(start, b"pat") && body.len() == 64 && body.iter().all(u8::is_ascii_hexdigit);
+    if (terraform && (55..=75).contains(&body.len())) || airtable {
+        scan.add(Kind::SecretToken, start, last, Rank::Proved);
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn find(scan: &mut Scan<'_>, start: usize, end: usize) {
         return;
     }
     let said = || scan.words.around(start, end, Tag::Wallet, 48);
-    let proved = is_ether(code) || is_base58check(code) || is_bech32(code) || is_monero(code);
+    let proved = is_ether(code) || is_base58check(code) || is_bech32(code) || is_cardano(code) || is_monero(code);
     if proved || (is_plain_base58(code) && said()) {
         scan.add(Kind::CryptoWallet, start, end, Rank::Proved);
     }
@@ -102,6 +102,12 @@ fn is_bech32(code: &[u8]) -> bool {
         step(u32::try_from(value).unwrap_or(0));
     }
     32 <= data.len() && matches!(check, 1 | 0x2bc8_30a3)
+}
+
+/// Cardano's addresses by their form: the head is telling, and no other text has it.
+fn is_cardano(code: &[u8]) -> bool {
+    let body = code.strip_prefix(b"addr1").or_else(|| code.strip_prefix(b"stake1")).unwrap_or(&[]);
+    (50..=108).contains(&body.len()) && body.iter().all(|byte| BECH32.contains(byte))
 }
 
 fn is_monero(code: &[u8]) -> bool {

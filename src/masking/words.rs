@@ -29,6 +29,8 @@ pub(super) enum Tag {
     Secret,
     /// The beginning of a token of a known provider: the index in `token::PREFIXES`.
     Prefix(u8),
+    /// A program, function or user beside which a password stands without a name.
+    Argument,
     /// `-----BEGIN`
     Pem,
     /// `eyJ`
@@ -127,7 +129,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (
         Tag::Phone,
         "telefon*|telephon*|rufnummer*|rückruf*|handy|handynummer|handynr|mobil|mobilfunk*|mobilnummer|mobiltelefon|\
-         anrufen|anruf|rufen|ruf|erreichbar|erreichen|durchwahl|festnetz*|*telefon|*nummer lautet|fon|telefonisch|\
+         anrufen|anruf|rufen|ruf|erreichbar|erreichen|durchwahl|festnetz*|*telefon|nummer lautet|fon|telefonisch|\
          téléphone*|telephone*|tél|portable|appelez|appeler|appelle|appel|joindre|joignable|rappeler|rappelez|\
          numéro de tél*|fixe|teléfono*|telefono*|tlf|tfno|móvil|movil|celular|llámame|llamame|llámeme|llámanos|llamar|\
          llame|llama|llamada|contacto|marque|telefone*|telemóvel|telemovel|ligue|ligar|liga|ligação|fixo|zap|\
@@ -167,12 +169,12 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          data de nascimento|nascimento|fecha de nacimiento|nacido|nacida|nacimiento|nació|f. nac|nato|nata|nato il|nata \
          il|data di nascita|nascita|geboortedatum|geboren op|geboorte datum|geb datum|data urodzenia|urodzony|urodzona|\
          ur|född|födelsedatum|född den|født|fødselsdato|født den|syntynyt|syntymäaika|syntymäpäivä|дата рождения|родился|\
-         родилась|рожд|年月日|生年月日|誕生日|出生日期|出生|生日|생년월일|생일|doğum tarihi|datum rođenja|datum narození|\
+         родилась|рожд|年月日|生まれ|生年月日|誕生日|出生日期|出生|生日|생년월일|생일|doğum tarihi|datum rođenja|datum narození|\
          narozen|narozena|születési*|ημερομηνία γέννησης|data nasterii|data nașterii|personal birth",
     ),
     (
         Tag::Wallet,
-        "btc|bitcoin*|eth|ether|ethereum|wallet*|crypto*|usdt|usdc|ltc|litecoin|doge|dogecoin|xmr|monero|tron|trx|xrp|\
+        "coin|coins|btc|bitcoin*|eth|ether|ethereum|wallet*|crypto*|usdt|usdc|ltc|litecoin|doge|dogecoin|xmr|monero|tron|trx|xrp|\
          ripple|sol|solana|ada|cardano|satoshi*|blockchain|deposit address|payout address|metamask|bch|bnb|polygon|\
          donation*|donate|кошелек|кошелёк|cartera|portefeuille|ウォレット|钱包",
     ),
@@ -191,7 +193,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (Tag::Iban, "iban*|account|konto*|kontonummer|compte|cuenta|conto|rekening*|conta|rachunek|konta"),
     (
         Tag::Count,
-        "percent|times|people|order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
+        "p/n|s/n|pn|sn|item no|percent|times|people|order|orders|order no|order number|order id|orderid|invoice|invoices|ticket|tickets|case|case no|part|part no|\
          part number|partno|model|model no|model number|sku|skus|serial|serial no|serial number|tracking|tracking no|\
          tracking number|reference|reference no|reference number|ref|refs|isbn|isbn-10|isbn-13|issn|ean|upc|gtin|asin|issue|issues|pr|\
          pull request|commit|commits|job|jobs|pid|batch|lot|oid|epoch|timestamp|ts|unix time|population|meter|reading|\
@@ -233,7 +235,7 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     ),
     (
         Tag::Event,
-        "founded|established|launched|published|died|deceased|opened|signed|issued|released|seen|updated|created|visited|hired|joined|admitted|expires|expired|due|gestorben|gegründet|fondée|fundada|décédé|decedido",
+        "effective|must|before|after|older|dated|since|until|invoice|founded|established|launched|published|died|deceased|opened|signed|issued|released|seen|updated|created|visited|hired|joined|admitted|expires|expired|due|gestorben|gegründet|fondée|fundada|décédé|decedido",
     ),
     (
         Tag::Passport,
@@ -331,6 +333,12 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
     (Tag::National(N::UsItin), "itin|individual taxpayer*"),
     (Tag::National(N::UsMedicare), "mbi|medicare beneficiary*|medicare number|medicare id|medicare"),
     (Tag::Aws, "aws*|amazon*|secret access key|secretaccesskey|secretkey|secret key|s3"),
+    (
+        Tag::Argument,
+        "mysql|mysqldump|mysqladmin|mariadb|sshpass|redis-cli|mongo|mongosh|mongodump|docker login|ldapsearch|ldapmodify|\
+         ldapadd|sqlcmd|bcp|smbclient|unzip|zip|7z|curl|http|openssl|login|auth|authenticate|basicauth|httpbasicauth|set_auth|\
+         convertto-securestring|*@tcp(*|*@unix(*|jdbc:oracle:thin:*|root|admin|administrator|postgres|sa|ubuntu",
+    ),
     (Tag::Pem, "-----begin*"),
     (Tag::Jwt, "eyj*"),
     (Tag::Scheme, "://"),
@@ -341,8 +349,8 @@ pub(super) const WORDS: &[(Tag, &str)] = &[
          *authkey*|*private key*|*signing key*|*encryption key*|*master key*|*service key*|*account key*|*accountkey*|\
          *storage key*|*shared key*|*sharedaccesskey*|*license key*|*webhook key*|*webhook secret*|*encrypt key*|*app key*|*appkey*|*client key*|*session key*|*subscription key*|*deploy key*|*hmac key*|*jwt key*|*key material*|pwd|*_pwd|*db pwd|\
          *_pass|pass|pw|pswd|psw|*credential*|*bearer*|authorization*|*auth|*_pat|pat|*cookie*|*session id|sessionid|\
-         *signature|pin|passcode|*passkey*|mot de passe*|mdp|contraseña*|contrasena*|clave|senha*|wachtwoord*|hasło*|haslo*|\
-         lösenord*|losenord*|passord*|adgangskode*|kodeord*|salasana*|parola*|heslo*|jelszó*|şifre*|пароль*|пароля|токен*|ключ|\
+         *signature|pin|passcode|*passkey*|unlock code*|access code|door code|gate code|alarm code|safe code|pin code|code wifi|mot de passe*|mdp|contraseña*|contrasena*|clave|senha*|wachtwoord*|hasło*|haslo*|\
+         lösenord*|losenord*|passord*|adgangskode*|kodeord*|salasana*|parola*|heslo*|jelszó*|jelszav*|şifre*|mật khẩu|kata sandi|lozinka|лозинка|κωδικός|geslo|parole|slaptažodis|parool|api-schlüssel*|api schlüssel*|clé api|clé d'api|clé secrète|chiave api|clave api|chave api|chave da api|chave de api|klucz api|api-nyckel*|api-nøkkel*|api-nøgle*|api-sleutel*|api-avain|api anahtarı|ключ api|api-ключ|apiキー|api 키|api密钥|пароль*|пароля|токен*|ключ|\
          секрет*|パスワード*|暗証番号|トークン|シークレット|密码*|密碼*|口令|令牌|密钥*|비밀번호*|토큰|identified by|*salt|*_key|*-key|*key|sig|*seed phrase|seed|mnemonic|*recovery phrase",
     ),
     (
