@@ -153,10 +153,15 @@ impl Store {
         store
     }
 
-    /// Sends a batch as the shipper would.
+    /// Sends a batch as the shipper would: again, when a connection to an engine that was killed is found dead.
     pub(crate) async fn insert(&self, token: &str, events: &[UsageEvent<'_>]) {
         let batch = Batch::new(token, Rows::of(events));
-        ClickHouse::new(&self.client, &self.settings).store(&batch).await.unwrap();
+        let mut store = ClickHouse::new(&self.client, &self.settings);
+        let mut faults = Vec::new();
+        while let Err(fault) = store.store(&batch).await {
+            faults.push(fault);
+            assert!(faults.len() < 5, "{faults:?}");
+        }
     }
 
     /// Exchanges and cost in nano-dollars: from the rows, the hours and the days.
