@@ -5,6 +5,10 @@
 //! few. Then hostile text, at two lengths: a ratio far beyond that of the lengths would be a cost that grows faster than the text.
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+#[path = "../../tests/masking/pieces.rs"]
+mod pieces;
+
+use pieces::PIECES;
 use sociaro_gateway::{
     base::clock::{self, Duration},
     masking::Detector,
@@ -14,53 +18,6 @@ use std::{fs, hint::black_box};
 const RUNS: usize = 15;
 const SHORT: usize = 50_000;
 const LONG: usize = 400_000;
-/// What is repeated to make hostile text.
-const HOSTILE: &[&str] = &[
-    "@",
-    "a@",
-    "a.a.a.",
-    "a a@b.c ",
-    "%40",
-    "1",
-    "1 ",
-    "1.",
-    "1-1-",
-    "+1",
-    "(1",
-    "\u{ff11}",
-    ":",
-    "1:",
-    "a:b:",
-    "1a",
-    "A1",
-    "aa-",
-    "<",
-    "<<EMAIL_",
-    "[{\"",
-    "\\u003c",
-    "\u{200b}",
-    "password ",
-    "password=",
-    "password: \"",
-    "key_",
-    "secret-",
-    "sk-",
-    "AKIA",
-    "eyJ",
-    "eyJa.eyJa.",
-    "://a:",
-    "http://a:b@c ",
-    "-----BEGIN PRIVATE KEY-----",
-    "basic aaaa",
-    "DE12 ",
-    "AB 12 34 56 ",
-    "passport ",
-    "call 1",
-    "born 1 ",
-    "name: A ",
-    "Dear A A A A ",
-    "\u{3042}",
-];
 
 fn main() {
     let (started, detector) = timed(Detector::new);
@@ -86,7 +43,7 @@ fn main() {
         }
     }
     println!("hostile text, {SHORT} and {LONG} bytes ({} times as much):", LONG / SHORT);
-    for piece in HOSTILE {
+    for piece in PIECES {
         let took = [SHORT, LONG].map(|size| {
             let text = piece.repeat(size / piece.len());
             (0..3).map(|_| timed(|| black_box(detector.mask(&text))).0).min().unwrap_or_default()

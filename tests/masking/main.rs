@@ -5,6 +5,7 @@ mod command;
 mod corpus;
 mod custom;
 mod hostile;
+mod pieces;
 mod rehydration;
 mod round_trip;
 
